@@ -1,0 +1,115 @@
+"""The modules of ``authmodulelist``, asked in their order.
+
+A reject goes on to the next module, a success and a temporary failure end the search; what a temporary failure means at a
+login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPFAIL``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from authd.account import Entry
+from authd.modules.base import Module
+from authd.outcome import Answer, Outcome, Reason, reject
+from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one module was asked and said.
+
+    :param module: its name.
+    """
+
+    module: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the whole chain said.
+
+    :param outcome: what the client is told.
+    :param steps: every module that was asked, in order; the last that knew the user decides what the log gives as reason.
+    """
+
+    outcome: Outcome
+    steps: tuple[Step, ...]
+
+    @property
+    def decisive(self) -> Step:
+        """The step that explains the outcome best: the success, else a failure to tell, else a user that was known."""
+        def weight(step: Step) -> int:
+            if step.answer.outcome is not Outcome.REJECT:
+                return 2
+            return 0 if step.answer.reason is Reason.NO_SUCH_USER else 1
+
+        return max(self.steps, key=weight, default=Step("", reject(Reason.NOT_ASKED)))
+
+
+class Chain:
+    """Modules in order.
+
+    :param modules: asked from the first to the last.
+    :param login_tempfail: ``"fail"``, ``"close"``, or ``None`` for each module's own way.
+    :param trace: is told what each module said, for ``DEBUG_LOGIN``.
+    """
+
+    def __init__(self, modules: Sequence[Module], login_tempfail: str | None, trace: Callable[[str], None]) -> None:
+        self._modules = modules
+        self._login_tempfail = login_tempfail
+        self._trace = trace
+
+    def lookup(self, request: Lookup) -> Decision:
+        """Answer a ``PRE``, by all modules or by the one that it names."""
+        modules = self._modules
+        if request.authlist != EVERY_MODULE:
+            modules = [module for module in modules if module.name.encode() == request.authlist]
+            if not modules:
+                return Decision(Outcome.REJECT, (Step("", reject(Reason.NO_MODULE)),))
+        return self._ask(modules, lambda module: module.lookup(request.service, request.user))
+
+    def login(self, request: Login) -> Decision:
+        """Answer an ``AUTH`` of type ``login``."""
+        return self._ask(self._modules, lambda module: module.login(request.service, request.user, request.password),
+                         passes_over_tempfail=self._fails_login)
+
+    def cram(self, request: Cram) -> Decision:
+        """Answer an ``AUTH`` of type ``cram-…``."""
+        return self._ask(self._modules, lambda module: module.cram(request.service, request.user, request.digest,
+                                                                   request.challenge, request.response))
+
+    def change_password(self, request: ChangePassword) -> Decision:
+        """Answer a ``PASSWD``."""
+        return self._ask(self._modules, lambda module: module.change_password(request.service, request.user, request.old,
+                                                                              request.new))
+
+    def enumerate(self) -> Iterator[tuple[str, Iterator[Entry]]]:
+        """Yield each module's name and accounts; iterating the accounts raises `TemporaryFailure` where they can't be had."""
+        for module in self._modules:
+            yield module.name, module.enumerate()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        for module in self._modules:
+            module.close()
+
+    def _ask(self, modules: Sequence[Module], question: Callable[[Module], Answer],
+             passes_over_tempfail: Callable[[Module], bool] = lambda module: False) -> Decision:
+        steps: list[Step] = []
+        for module in modules:
+            self._trace(f"{module.name}: trying this module")
+            answer = question(module)
+            steps.append(Step(module.name, answer))
+            if answer.outcome is Outcome.OK:
+                return Decision(Outcome.OK, tuple(steps))
+            if answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module):
+                self._trace(f"{module.name}: TEMPFAIL ({answer.describe()}) - no more modules will be tried")
+                return Decision(Outcome.TEMPFAIL, tuple(steps))
+            self._trace(f"{module.name}: REJECT ({answer.describe()}) - try next module")
+        self._trace("FAIL, all modules rejected")
+        return Decision(Outcome.REJECT, tuple(steps))
+
+    def _fails_login(self, module: Module) -> bool:
+        return (self._login_tempfail or module.login_tempfail) == "fail"

@@ -1,0 +1,78 @@
+"""authenumerate: list all accounts.
+
+Output and exit status are those of Courier's command of this name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from authd.account import Entry
+from authd.cli.common import FAILED, OK, complain, socket_path
+from authd.client import ask
+from authd.config.problem import ConfigError
+from authd.protocol.client import ReplyError, decode_enumeration, encode_enumerate
+from authd.protocol.parser import c_int
+
+USAGE = "Usage: authenumerate [-s] [-o]"
+
+HELP = f"""{USAGE}
+
+List all accounts: name, uid, gid, home directory and maildir, separated by tabs.
+
+  -s                 leave out those that have the option disableshared
+  -o                 show the options too
+  --socket PATH      socket of the daemon, in place of the one in authdaemonrc
+  --sysconfdir DIR   directory of authdaemonrc
+  --help             show this
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    flags = {"-s": False, "-o": False}
+    values: dict[str, str | None] = {"--socket": None, "--sysconfdir": None}
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    while words:
+        name, equals, value = words.pop(0).partition("=")
+        if name == "--help":
+            print(HELP, end="")
+            return OK
+        if name in flags and not equals:
+            flags[name] = True
+        elif name in values and (equals or words):
+            values[name] = value if equals else words.pop(0)
+        else:
+            complain(USAGE)
+            return FAILED
+    try:
+        path = socket_path(values["--socket"], values["--sysconfdir"])
+        reply = ask(path, encode_enumerate())
+    except ConfigError as error:
+        complain(str(error))
+        return FAILED
+    except OSError as error:
+        complain(f"ERR: authdaemon: s_connect() failed: {error.strerror or error}")
+        return FAILED
+    return _show(reply, shared_only=flags["-s"], with_options=flags["-o"])
+
+
+def _show(reply: bytes, shared_only: bool, with_options: bool) -> int:
+    output = sys.stdout.buffer
+    try:
+        for entry in decode_enumeration(reply):
+            if shared_only and _is_unshared(entry):
+                continue
+            line = b"%b\t%d\t%d\t%b\t%b" % (entry.address, entry.uid, entry.gid, entry.home, entry.maildir)
+            output.write(line + (b"\t" + entry.options if with_options else b"") + b"\n")
+    except ReplyError:
+        return FAILED
+    finally:
+        output.flush()
+    return OK
+
+
+def _is_unshared(entry: Entry) -> bool:
+    options = dict(option.partition(b"=")[::2] for option in entry.options.split(b","))
+    return c_int(options.get(b"disableshared", b"0")) != 0

@@ -1,0 +1,172 @@
+"""authtest: ask the daemon for an account, try a password, or change it.
+
+Output and exit status are those of Courier's command of this name.
+"""
+
+from __future__ import annotations
+
+import errno
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from authd.account import Account
+from authd.chain import Decision
+from authd.cli.common import FAILED, OK, complain, load_settings, make_chain, read_password, socket_path
+from authd.client import ask
+from authd.config.problem import ConfigError
+from authd.modules.registry import UnknownModules
+from authd.outcome import Outcome
+from authd.protocol.client import ReplyError, decode_account, encode_login, encode_lookup, encode_passwd
+from authd.protocol.reply import OK as CHANGED
+from authd.protocol.request import EVERY_MODULE, ChangePassword, Login, Lookup
+from authd.server.log import printable
+
+USAGE = "Usage: authtest [-s service] userid [ password [ newpassword ] ]"
+
+HELP = f"""{USAGE}
+
+Without a password, show the account; with one, try it; with two, change it from the first to the second.
+
+  -s SERVICE         the service to ask for (login)
+  --socket PATH      socket of the daemon, in place of the one in authdaemonrc
+  --sysconfdir DIR   directory of authdaemonrc
+  --explain          ask the modules without the daemon, and tell what each said
+  --password-stdin   read the password, and after it the new one if two are wanted (give "-"), from standard input, a line each
+  --help             show this
+"""
+
+DEFAULT_SERVICE = b"login"
+NONE = b"(none)"
+
+
+class Failure(Exception):
+    """A request that did not end well; the text is what Courier's command says, in the words of errno."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(os.strerror(code))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        options, words = getopt.getopt(list(sys.argv[1:] if arguments is None else arguments), "s:",
+                                       ["socket=", "sysconfdir=", "explain", "password-stdin", "help"])
+    except getopt.GetoptError:
+        complain(USAGE)
+        return FAILED
+    values = dict(options)
+    if "--help" in values:
+        print(HELP, end="")
+        return OK
+    if not words:
+        complain(USAGE)
+        return FAILED
+    service = os.fsencode(values.get("-s", DEFAULT_SERVICE.decode()))
+    user, *passwords = (os.fsencode(word) for word in words[:3])
+    if "--password-stdin" in values:
+        # A word on the command line says no more than how many are wanted.
+        passwords = [read_password("", stdin=True) for _ in range(max(1, len(passwords)))]
+    try:
+        if "--explain" in values:
+            return _explain(values.get("--sysconfdir"), service, user, passwords)
+        path = socket_path(values.get("--socket"), values.get("--sysconfdir"))
+        return _run(path, service, user, passwords, sys.stdout.buffer)
+    except (ConfigError, UnknownModules) as error:
+        complain(str(error))
+        return FAILED
+
+
+def _run(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes], output: BinaryIO) -> int:
+    try:
+        if len(passwords) == 2:
+            _change(path, service, user, passwords[0], passwords[1])
+            complain("Password change succeeded.")
+            return OK
+        request = encode_login(service, user, passwords[0]) if passwords else encode_lookup(service, user)
+        account = _account(path, request)
+    except Failure as failure:
+        complain(f"Authentication FAILED: {failure}")
+        return FAILED
+    _show(account, output)
+    output.flush()
+    return OK
+
+
+def _account(path: Path, request: bytes) -> Account:
+    try:
+        account = decode_account(_ask(path, request))
+    except ReplyError:
+        raise Failure(errno.EIO) from None
+    if account is None:
+        raise Failure(errno.EPERM)
+    return account
+
+
+def _change(path: Path, service: bytes, user: bytes, old: bytes, new: bytes) -> None:
+    try:
+        request = encode_passwd(service, user, old, new)
+    except ValueError:
+        raise Failure(errno.EINVAL) from None
+    if _ask(path, request) != CHANGED:
+        raise Failure(errno.EPERM)
+
+
+def _ask(path: Path, request: bytes) -> bytes:
+    try:
+        return ask(path, request)
+    except TimeoutError:
+        raise Failure(errno.ETIMEDOUT) from None
+    except OSError as error:
+        complain(f"ERR: authdaemon: s_connect() failed: {error.strerror}")
+        raise Failure(errno.EINVAL) from None
+
+
+def _show(account: Account, output: BinaryIO) -> None:
+    system_name = b" (system username: %b)" % account.username if account.username is not None else b""
+    output.write(b"""Authentication succeeded.
+
+     Authenticated: %b %b (uid %d, gid %d)
+    Home Directory: %b
+           Maildir: %b
+             Quota: %b
+Encrypted Password: %b
+Cleartext Password: %b
+           Options: %b
+""" % (account.address or b"", system_name, account.uid, account.gid, account.home, _or_none(account.maildir),
+       _or_none(account.quota), _or_none(account.crypt), _or_none(account.clear), _or_none(account.options)))
+
+
+def _or_none(value: bytes | None) -> bytes:
+    return NONE if value is None else value
+
+
+def _explain(directory: str | None, service: bytes, user: bytes, passwords: Sequence[bytes]) -> int:
+    """Ask the modules in this process, and tell what each was asked and said."""
+    settings = load_settings(directory)
+    chain = make_chain(settings, complain, lambda line: None)
+    try:
+        if len(passwords) == 2:
+            decision = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))
+        elif passwords:
+            decision = chain.login(Login(service, user, passwords[0]))
+        else:
+            decision = chain.lookup(Lookup(EVERY_MODULE, service, user))
+    finally:
+        chain.close()
+    print(f"configuration: {settings.file}")
+    for step in decision.steps:
+        print(f"{step.module}: {step.answer.outcome.value}: {printable(step.answer.describe())}")
+    print(f"result: {decision.outcome.value}: {_consequence(decision)}")
+    return OK if decision.outcome is Outcome.OK else FAILED
+
+
+def _consequence(decision: Decision) -> str:
+    if decision.outcome is Outcome.TEMPFAIL:
+        return "the client gets no reply, and takes it for a temporary failure"
+    if decision.outcome is Outcome.REJECT:
+        return "the client gets FAIL"
+    return "the client gets the account"

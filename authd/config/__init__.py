@@ -1,0 +1,1 @@
+"""The configuration files: authdaemonrc and one file per module."""

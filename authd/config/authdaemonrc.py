@@ -1,0 +1,165 @@
+"""``authdaemonrc``: the daemon's own settings.
+
+The file looks like shell and is sourced by Courier's start script, while Courier's daemon parses it by hand; what both
+agree on is one ``name="value"`` a line, ``#`` for remarks, and no continuation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from authd.config.problem import ConfigError, Problem
+from authd.config.setting import Setting, number_between, one_of, text, words
+
+MOST_DAEMONS = 1000
+"""More workers than this is taken for a slip of the hand: each holds a process and a database connection."""
+
+SETTINGS = (
+    Setting("authmodulelist", words, (), "Modules that are asked, in this order, separated by spaces."),
+    Setting("daemons", number_between(1, MOST_DAEMONS), 1,
+            "Workers: how many requests are verified at once. Without it there is one, and a complaint."),
+    Setting("authdaemonvar", text, "/run/courier/authdaemon", "Directory of the socket and the pid file."),
+    Setting("DEBUG_LOGIN", number_between(0, 2), 0,
+            "1 logs what is asked of whom and what came of it; 2 logs passwords too."),
+    Setting("DEFAULTOPTIONS", text, "",
+            "Comma-separated `option=value` pairs for accounts that do not have the option themselves."),
+    Setting("LOGGEROPTS", words, (),
+            "Options of Courier's logger; `-name=NAME` and `-facility=FACILITY` are honoured."),
+    Setting("AUTHD_LOGIN_TEMPFAIL", one_of("fail", "close"), None,
+            'What a client is told when a login can\'t be checked because a database is down: `"fail"` for `FAIL`, as if '
+            'the password was wrong; `"close"` for no reply, which clients take for a temporary failure. Without it '
+            'each module does what Courier\'s does: authmysql fails, authsqlite closes.'),
+    Setting("AUTHD_DATABASE_TIMEOUT", number_between(1, 60), 10,
+            "Seconds that a database may take to connect or to answer before it counts as down."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """The settings of one authdaemonrc, parsed; see `SETTINGS` for the meaning of each."""
+
+    file: Path
+    modules: tuple[str, ...]
+    daemons: int
+    directory: Path
+    debug_login: int
+    default_options: bytes
+    logger_name: str
+    logger_facility: str
+    login_tempfail: str | None
+    database_timeout: int
+    remarks: tuple[Problem, ...] = ()
+
+    @property
+    def socket(self) -> Path:
+        """The socket that clients connect to."""
+        return self.directory / "socket"
+
+    @property
+    def pid_file(self) -> Path:
+        """The file with the master's process id, locked while it runs."""
+        return self.directory / "pid"
+
+
+def load(file: Path) -> DaemonSettings:
+    """Read and parse an authdaemonrc.
+
+    :raises ConfigError: if it can't be read, or has a line or value that can't be used.
+    """
+    try:
+        content = file.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ConfigError(Problem(file, f"can't be read: {error.strerror}",
+                                  "give --sysconfdir the directory that has it, or mend its permissions")) from error
+    return parse(content, file)
+
+
+def parse(content: str, file: Path) -> DaemonSettings:
+    """Parse the content of an authdaemonrc; `file` is for messages.
+
+    :raises ConfigError: naming every line that can't be used.
+    """
+    table = {setting.name: setting for setting in SETTINGS}
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for number, line in enumerate(content.splitlines(), 1):
+        line = _without_remark(line).strip()
+        if not line:
+            continue
+        name, equals, raw = line.partition("=")
+        if not equals:
+            problems.append(Problem(file, f'no "=" in "{_shown(line)}"', 'write name="value", or # before a remark', number))
+            continue
+        name = name.rstrip()
+        setting = table.get(name)
+        if setting is None:
+            if name.startswith("AUTHD_"):
+                problems.append(Problem(file, "unknown setting", "see docs/settings.md for the names", number, name, False))
+            continue
+        seen.add(name)
+        try:
+            values[name] = setting.parse(_unquoted(raw.strip()))
+        except ValueError as error:
+            problems.append(Problem(file, f"{error}, found {_shown(raw.strip())}", "correct the value", number, name))
+    if "daemons" not in seen:
+        problems.append(Problem(file, "missing, using 1", "add daemons=5", setting="daemons", fatal=False))
+    if not values["authmodulelist"]:
+        problems.append(Problem(file, "no module is named", 'add authmodulelist="authmysql"', setting="authmodulelist"))
+    name, facility, logger_problems = _logger_options(values["LOGGEROPTS"], file)
+    problems += logger_problems
+    if any(problem.fatal for problem in problems):
+        raise ConfigError(*problems)
+    return DaemonSettings(
+        file=file, modules=values["authmodulelist"], daemons=values["daemons"],
+        directory=Path(values["authdaemonvar"]), debug_login=values["DEBUG_LOGIN"],
+        default_options=values["DEFAULTOPTIONS"].encode("utf-8", "surrogateescape"),
+        logger_name=name, logger_facility=facility, login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
+        database_timeout=values["AUTHD_DATABASE_TIMEOUT"], remarks=tuple(problems))
+
+
+def _without_remark(line: str) -> str:
+    """Cut `line` at the first ``#`` outside quotes."""
+    quote = ""
+    for position, character in enumerate(line):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character == "#":
+            return line[:position]
+    return line
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] in "\"'" and value[-1] == value[0]:
+        return value[1:-1]
+    return value
+
+
+def _shown(value: str) -> str:
+    return value.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")[:60]
+
+
+_FACILITIES = ("auth", "authpriv", "cron", "daemon", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
+               *(f"local{number}" for number in range(8)))
+
+
+def _logger_options(options: tuple[str, ...], file: Path) -> tuple[str, str, list[Problem]]:
+    name, facility = "authdaemond", "mail"
+    problems = []
+    for option in options:
+        match = re.fullmatch(r"-(name|facility)=(.+)", option)
+        if match is None:
+            problems.append(Problem(file, f"{option} has no effect", "remove it", setting="LOGGEROPTS", fatal=False))
+        elif match[1] == "name":
+            name = match[2]
+        elif match[2] in _FACILITIES:
+            facility = match[2]
+        else:
+            problems.append(Problem(file, f"unknown syslog facility {match[2]}",
+                                    f"use one of {' '.join(_FACILITIES)}", setting="LOGGEROPTS"))
+    return name, facility, problems

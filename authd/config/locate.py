@@ -1,0 +1,32 @@
+"""Where the configuration files are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from authd.config.problem import ConfigError, Problem
+
+VARIABLE = "AUTHD_SYSCONFDIR"
+"""Environment variable that names the directory, where ``--sysconfdir`` is not given."""
+
+DIRECTORIES = (Path("/etc"), Path("/etc/authlib"), Path("/etc/courier"), Path("/usr/local/etc/authlib"))
+"""Where the builds of Courier keep their files; the first that has an authdaemonrc counts."""
+
+
+def sysconfdir(option: str | None = None, environment: Mapping[str, str] = os.environ,
+               directories: tuple[Path, ...] = DIRECTORIES) -> Path:
+    """Return the directory of the configuration files.
+
+    :param option: value of ``--sysconfdir``; wins over the environment.
+    :raises ConfigError: if none of `directories` has an authdaemonrc.
+    """
+    named = option or environment.get(VARIABLE)
+    if named:
+        return Path(named)
+    for directory in directories:
+        if (directory / "authdaemonrc").is_file():
+            return directory
+    raise ConfigError(Problem(Path("authdaemonrc"), "not in " + ", ".join(map(str, directories)),
+                              f"copy one from conf/, or name its directory with --sysconfdir or {VARIABLE}"))

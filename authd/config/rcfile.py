@@ -1,0 +1,67 @@
+"""The syntax that the module files share: authmysqlrc and its sisters.
+
+``NAME<blanks>value``, one a line; a backslash at the end continues on the next line; ``#`` begins a comment line; the
+first of two equal names counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from authd.config.problem import ConfigError, Problem
+
+BLANKS = " \t\r\v\f"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One setting as it stands in the file.
+
+    :param number: line number, from 1, of its first line.
+    """
+
+    name: str
+    value: str
+    number: int
+
+
+def read(file: Path) -> str:
+    """Return the text of `file`; bytes that are not UTF-8 survive as surrogates.
+
+    :raises ConfigError: if it can't be read.
+    """
+    try:
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ConfigError(Problem(file, f"can't be read: {error.strerror}",
+                                  "create it, or let the daemon's user read it")) from error
+
+
+def parse(content: str) -> list[Line]:
+    """Return the settings of `content` in their order, repeated names included."""
+    lines: list[Line] = []
+    pending = ""
+    first_number = 0
+    for number, raw in enumerate(content.split("\n"), 1):
+        text = raw.strip(BLANKS)
+        if not pending and text.startswith("#"):
+            continue
+        if not pending:
+            first_number = number
+        joined = f"{pending} {text}" if pending else text
+        if joined.endswith("\\"):
+            # Courier keeps the blanks before the backslash, and puts one where the line ended.
+            pending = joined[:-1] or " "
+            continue
+        pending = ""
+        _append(lines, joined, first_number)
+    _append(lines, pending, first_number)
+    return lines
+
+
+def _append(lines: list[Line], joined: str, number: int) -> None:
+    joined = joined.strip(BLANKS)
+    end = next((position for position, character in enumerate(joined) if character in BLANKS), len(joined))
+    if end:
+        lines.append(Line(joined[:end], joined[end:].strip(BLANKS), number))

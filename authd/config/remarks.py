@@ -1,0 +1,60 @@
+"""Remarks that were left behind a value.
+
+The files have no way to put a remark on the line of a setting; what follows the value becomes part of it.  How-to pages
+write such remarks, in parentheses or in another language, and their readers copy them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from authd.config.problem import Problem
+from authd.config.rcfile import Line
+from authd.config.setting import Setting, leading_number
+
+MEND = "put the remark on a line of its own that begins with #"
+
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`[^`]*`")
+_FOREIGN_PARENTHESIS = re.compile(r"[(（][^()（）]*[^\x00-\x7f][^()（）]*[)）]?$")
+_AFTER_NUMBER = re.compile(r"^\d+\s*[(（#;].*$")
+_COMMENT = re.compile(r"\s(#|--\s|//)")
+_SQL_SUFFIXES = ("_FIELD", "_PWFIELD", "_CLAUSE", "DEFAULTDELIVERY")
+
+
+def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> list[Problem]:
+    """Return a remark for each value of `lines` that seems to have one behind it, and for each name that is not known."""
+    settings = {setting.name: setting for setting in table}
+    problems = []
+    for line in lines:
+        setting = settings.get(line.name)
+        if setting is None:
+            problems.append(Problem(file, "unknown setting, without effect", "correct the name, or remove the line", line.number,
+                                    line.name, fatal=False))
+        elif not setting.secret and (leftover := _leftover(setting, line.value)):
+            problems.append(Problem(file, f'"{leftover}" seems to be a remark', MEND, line.number, line.name, fatal=False))
+    return problems
+
+
+def _leftover(setting: Setting, value: str) -> str:
+    """Return the part of `value` that does not look like one; empty if all does."""
+    if setting.parse is leading_number:
+        return re.sub(r"^\s*\d+\s*", "", value)
+    if setting.name.endswith(_SQL_SUFFIXES):
+        return _leftover_in_sql(value)
+    match = re.search(r"\s*[\s(（#].*$|[^\x00-\x7f].*$", value)
+    return match[0].strip() if match else ""
+
+
+def _leftover_in_sql(value: str) -> str:
+    # String literals may hold anything; they are blanked out, each to its length, so that positions stay.
+    bare = _QUOTED.sub(lambda literal: "'" * len(literal[0]), value)
+    if _AFTER_NUMBER.match(bare):
+        return re.sub(r"^\d+\s*", "", value)
+    for pattern in (_FOREIGN_PARENTHESIS, _COMMENT):
+        match = pattern.search(bare)
+        if match:
+            return value[match.start():].strip()
+    tail = re.search(r"[)\w'][ \t]*([^\x00-\x7f].*)$", bare)
+    return value[tail.start(1):].strip() if tail else ""

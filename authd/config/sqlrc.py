@@ -1,0 +1,141 @@
+"""What the files of the SQL modules have in common: authmysqlrc, authsqliterc.
+
+The names differ in their prefix alone, so one table is made for each from the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from authd.config.problem import ConfigError, Problem
+from authd.config.rcfile import Line, parse, read
+from authd.config.setting import Setting, text
+
+EMPTY = "''"
+"""SQL for an empty string: what a field is where its setting is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSettings:
+    """Settings of one SQL module: which expressions make an account, and which statements replace the default ones.
+
+    Every ``*_field`` is an SQL expression.  `connection` has the settings of the one database kind, by name.
+    """
+
+    file: Path
+    table: str
+    login_field: str
+    crypt_field: str
+    clear_field: str
+    uid_field: str
+    gid_field: str
+    home_field: str
+    name_field: str
+    maildir_field: str
+    delivery_field: str
+    quota_field: str
+    options_field: str
+    where_clause: str
+    default_domain: str
+    select_clause: str
+    enumerate_clause: str
+    chpass_clause: str
+    connection: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+
+def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
+    """Return the rows that every SQL module's table has.
+
+    :param prefix: what the names begin with, such as ``MYSQL_``.
+    :param delivery: full name of the setting for Courier's delivery instructions, which is spelt differently in each.
+    """
+    return (
+        Setting(f"{prefix}USER_TABLE", text, "", "Table with one row per account. Needed unless all three clauses are set."),
+        Setting(f"{prefix}LOGIN_FIELD", text, "id", "SQL expression for the login, domain included."),
+        Setting(f"{prefix}CRYPT_PWFIELD", text, EMPTY, "SQL expression for the hashed password. This or the next is needed."),
+        Setting(f"{prefix}CLEAR_PWFIELD", text, EMPTY, "SQL expression for the cleartext password, which CRAM needs."),
+        Setting(f"{prefix}UID_FIELD", text, "uid", "SQL expression for the numeric user id; a literal such as `2525` is one."),
+        Setting(f"{prefix}GID_FIELD", text, "gid", "SQL expression for the numeric group id."),
+        Setting(f"{prefix}HOME_FIELD", text, "home",
+                "SQL expression for the home directory, such as `concat('/var/mailbox/',homedir)`."),
+        Setting(f"{prefix}NAME_FIELD", text, EMPTY, "SQL expression for the full name."),
+        Setting(f"{prefix}MAILDIR_FIELD", text, EMPTY, "SQL expression for the maildir."),
+        Setting(delivery, text, EMPTY, "SQL expression that takes the maildir's place for the service `courier`."),
+        Setting(f"{prefix}QUOTA_FIELD", text, EMPTY, "SQL expression for the maildir quota."),
+        Setting(f"{prefix}AUXOPTIONS_FIELD", text, EMPTY, "SQL expression for the account's options."),
+        Setting(f"{prefix}WHERE_CLAUSE", text, "1=1", "SQL condition that every account must meet."),
+        Setting("DEFAULT_DOMAIN", text, "", "Domain that is appended to a login that has no `@`."),
+        Setting(f"{prefix}SELECT_CLAUSE", text, "",
+                "Query that finds an account in place of the default one: login, crypt, clear, uid, gid, home, maildir, quota, "
+                "name, options. `$(local_part)`, `$(domain)` and `$(service)` stand for what the client sent."),
+        Setting(f"{prefix}ENUMERATE_CLAUSE", text, "",
+                "Query that lists accounts in place of the default one: login, uid, gid, home, maildir, options."),
+        Setting(f"{prefix}CHPASS_CLAUSE", text, "",
+                "Statement that changes a password in place of the default one; `$(newpass)` and `$(newpass_crypt)` too."),
+    )
+
+
+def load(file: Path, table: Iterable[Setting], prefix: str, delivery: str,
+         finish: Callable[[Mapping[str, Any], Mapping[str, int], Path], list[Problem]]) -> SqlSettings:
+    """Read and parse an SQL module's file.
+
+    :param table: all its settings: `shared_settings` and those of the connection.
+    :param finish: checks the settings of the connection; returns what is wrong.
+    :raises ConfigError: naming every line that can't be used.
+    """
+    lines = _first_of_each(parse(read(file)))
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    numbers = {name: line.number for name, line in lines.items()}
+    for setting in table:
+        line = lines.get(setting.name)
+        if line is None or not line.value:
+            values[setting.name] = setting.default
+            continue
+        try:
+            values[setting.name] = setting.parse(line.value)
+        except ValueError as error:
+            shown = "" if setting.secret else f", found {line.value[:60]}"
+            problems.append(Problem(file, f"{error}{shown}", "correct the value", line.number, setting.name))
+    if not problems:
+        problems = _needed(values, prefix, file) + finish(values, numbers, file)
+    if any(problem.fatal for problem in problems):
+        raise ConfigError(*problems)
+    return _settings(values, numbers, prefix, delivery, file)
+
+
+def _first_of_each(lines: list[Line]) -> dict[str, Line]:
+    first: dict[str, Line] = {}
+    for line in lines:
+        first.setdefault(line.name, line)
+    return first
+
+
+def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]:
+    """Return what is missing for the default statements that no clause replaces."""
+    problems = []
+    clauses = [f"{prefix}{kind}_CLAUSE" for kind in ("SELECT", "ENUMERATE", "CHPASS")]
+    if not values[f"{prefix}USER_TABLE"] and not values[clauses[0]]:
+        problems.append(Problem(file, "not set", f"name the table with the accounts, or set {clauses[0]}",
+                                setting=f"{prefix}USER_TABLE"))
+    crypt, clear = f"{prefix}CRYPT_PWFIELD", f"{prefix}CLEAR_PWFIELD"
+    if values[crypt] == values[clear] == EMPTY and not values[clauses[0]]:
+        problems.append(Problem(file, f"neither this nor {clear} is set", "name the column with the passwords", setting=crypt))
+    return problems
+
+
+def _settings(values: Mapping[str, Any], numbers: Mapping[str, int], prefix: str, delivery: str, file: Path) -> SqlSettings:
+    return SqlSettings(
+        file=file, table=values[f"{prefix}USER_TABLE"], login_field=values[f"{prefix}LOGIN_FIELD"],
+        crypt_field=values[f"{prefix}CRYPT_PWFIELD"], clear_field=values[f"{prefix}CLEAR_PWFIELD"],
+        uid_field=values[f"{prefix}UID_FIELD"], gid_field=values[f"{prefix}GID_FIELD"],
+        home_field=values[f"{prefix}HOME_FIELD"], name_field=values[f"{prefix}NAME_FIELD"],
+        maildir_field=values[f"{prefix}MAILDIR_FIELD"], delivery_field=values[delivery],
+        quota_field=values[f"{prefix}QUOTA_FIELD"], options_field=values[f"{prefix}AUXOPTIONS_FIELD"],
+        where_clause=values[f"{prefix}WHERE_CLAUSE"], default_domain=values["DEFAULT_DOMAIN"],
+        select_clause=values[f"{prefix}SELECT_CLAUSE"], enumerate_clause=values[f"{prefix}ENUMERATE_CLAUSE"],
+        chpass_clause=values[f"{prefix}CHPASS_CLAUSE"], connection=values, lines=numbers)

@@ -1,0 +1,1 @@
+"""Where accounts come from: one file per module of Courier's, and the table that finds it by name."""

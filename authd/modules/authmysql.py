@@ -1,0 +1,122 @@
+"""authmysql: accounts in MariaDB or MySQL, by PyMySQL."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pymysql.constants
+import sqlalchemy
+from pymysql.charset import charset_by_name
+from pymysql.converters import encoders
+
+from authd.account import Account
+from authd.config.mysqlrc import SETTINGS, load_mysqlrc
+from authd.config.sqlrc import SqlSettings
+from authd.modules.base import TemporaryFailure
+from authd.modules.sql import SqlModule, Unbindable, unsigned
+from authd.modules.sqltext import MYSQL
+from authd.outcome import Reason
+
+DEFAULT_CHARACTER_SET = "utf8mb4"
+DEFAULT_PORT = 3306
+
+SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")
+"""Where servers keep their socket; C's client library has one of them compiled in for ``localhost``."""
+
+
+class AuthMysql(SqlModule):
+    """Accounts in a MariaDB or MySQL table."""
+
+    name = "authmysql"
+    file_name = "authmysqlrc"
+    settings_table = SETTINGS
+    syntax = MYSQL
+    login_tempfail = "fail"
+
+    def parse(self, file: Path) -> SqlSettings:
+        return load_mysqlrc(file)
+
+    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
+        arguments = connect_arguments(settings, self._surroundings.timeout)
+        wanted = settings.connection["MYSQL_CHARACTER_SET"]
+        if arguments["charset"] != wanted:
+            self._report(f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
+                         "correct the name")
+        return sqlalchemy.create_engine("mysql+pymysql://", creator=lambda: pymysql.connect(**arguments),
+                                        isolation_level="AUTOCOMMIT", hide_parameters=True, pool_size=1, max_overflow=0)
+
+    def bindable(self, value: bytes) -> str:
+        # Strict: in an encoding of several bytes, a byte that is no character could swallow the escape after it.
+        try:
+            return value.decode(_encoding(_character_set(self._settings)) or "ascii")
+        except UnicodeDecodeError as error:
+            raise Unbindable(str(error)) from None
+
+    def text_of(self, value: Any) -> bytes | None:
+        # The connection is told to convert nothing; what is not bytes is a driver's own NULL.
+        return value if value is None else bytes(value)
+
+    def account_of(self, columns: Sequence[bytes | None]) -> Account:
+        login, crypt, clear, uid, gid, home, maildir, quota, name, options = (column or None for column in columns)
+        numeric_uid, numeric_gid = unsigned(uid), unsigned(gid)
+        if not numeric_uid:
+            raise TemporaryFailure(Reason.BAD_UID, _shown(uid))
+        if not numeric_gid:
+            raise TemporaryFailure(Reason.BAD_GID, _shown(gid))
+        if home is None:
+            raise TemporaryFailure(Reason.NO_HOME)
+        return Account(login, numeric_uid, numeric_gid, home, name=name, maildir=maildir, quota=quota, options=options,
+                       crypt=crypt, clear=clear)
+
+
+def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
+    """Return PyMySQL's arguments for `settings`.
+
+    :param timeout: seconds to connect, and to wait for an answer.
+    """
+    values = settings.connection
+    arguments: dict[str, Any] = {
+        "user": values["MYSQL_USERNAME"], "password": values["MYSQL_PASSWORD"], "database": values["MYSQL_DATABASE"],
+        "charset": _character_set(settings), "client_flag": values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS,
+        "connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout, "autocommit": True,
+        # No decoders: every value comes as the bytes that the server sent, as Courier's C interface has it.
+        "conv": encoders, "use_unicode": False,
+    }
+    host = values["MYSQL_SERVER"] or "localhost"
+    socket = values["MYSQL_SOCKET"] or next((path for path in SOCKETS if os.path.exists(path)), "")
+    if host == "localhost" and socket:
+        arguments["unix_socket"] = socket
+    else:
+        arguments["host"] = host
+        arguments["port"] = values["MYSQL_PORT"] or DEFAULT_PORT
+    tls = {"key": values["MYSQL_SSL_KEY"], "cert": values["MYSQL_SSL_CERT"], "ca": values["MYSQL_SSL_CACERT"],
+           "capath": values["MYSQL_SSL_CAPATH"], "cipher": values["MYSQL_SSL_CIPHER"]}
+    if any(tls.values()):
+        # Courier verifies no host name either; the authority is verified where one is given.
+        arguments["ssl"] = {**{name: value for name, value in tls.items() if value}, "check_hostname": False}
+    return arguments
+
+
+def _character_set(settings: SqlSettings) -> str:
+    name: str = settings.connection["MYSQL_CHARACTER_SET"]
+    return name if _encoding(name) else DEFAULT_CHARACTER_SET
+
+
+@cache
+def _encoding(character_set: str) -> str | None:
+    """Return Python's name for a character set of the server's; ``None`` where either does not know it."""
+    known = charset_by_name(character_set)
+    try:
+        return codecs.lookup(known.encoding).name if known is not None else None
+    except LookupError:
+        return None
+
+
+def _shown(value: bytes | None) -> str:
+    return "NULL" if value is None else repr(value.decode("utf-8", "backslashreplace"))

@@ -1,0 +1,112 @@
+"""authsqlite: accounts in an SQLite file."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy
+
+from authd.account import Account, Entry
+from authd.config.sqliterc import SETTINGS, load_sqliterc
+from authd.config.sqlrc import SqlSettings
+from authd.modules.base import TemporaryFailure
+from authd.modules.sql import MAX_UID, SqlModule, Unbindable, unsigned
+from authd.modules.sqltext import SQLITE
+from authd.outcome import Answer, Outcome, Reason, reject
+
+
+class AuthSqlite(SqlModule):
+    """Accounts in an SQLite table.
+
+    Unlike authmysql, Courier's module of this name lets uid and gid be 0, sends fields that are empty, and takes several rows
+    for a temporary failure; so does this one.
+    """
+
+    name = "authsqlite"
+    file_name = "authsqliterc"
+    settings_table = SETTINGS
+    syntax = SQLITE
+    login_tempfail = "close"
+
+    def parse(self, file: Path) -> SqlSettings:
+        return load_sqliterc(file)
+
+    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
+        path = settings.connection["SQLITE_DATABASE"]
+        timeout = self._surroundings.timeout
+        return sqlalchemy.create_engine("sqlite://", creator=lambda: _connect(path, timeout), isolation_level="AUTOCOMMIT",
+                                        hide_parameters=True, poolclass=sqlalchemy.pool.NullPool)
+
+    def bindable(self, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise Unbindable(str(error)) from None
+
+    def text_of(self, value: Any) -> bytes | None:
+        if value is None or isinstance(value, bytes):
+            return value
+        if isinstance(value, float):
+            return sqlite_real(value)
+        return str(value).encode()
+
+    def account_of(self, columns: Sequence[bytes | None]) -> Account:
+        login, crypt, clear, uid, gid, home, maildir, quota, name, options = columns
+        return Account(login or None, unsigned(uid), unsigned(gid), home or b"", name=name or b"", maildir=maildir or None,
+                       quota=quota or None, options=options or None, crypt=crypt or b"", clear=clear or b"")
+
+    def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
+        entry = super().entry_of(columns)
+        return Entry(entry.address, integer(columns[1]), integer(columns[2]), entry.home, entry.maildir, entry.options)
+
+    def lookup(self, service: bytes, user: bytes) -> Answer:
+        answer = super().lookup(service, user)
+        if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
+            return reject(Reason.NO_HOME, answer.account)
+        return answer
+
+    def _account_of_rows(self, rows: Sequence[Any]) -> Account:
+        if len(rows) > 1:
+            raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
+        return super()._account_of_rows(rows)
+
+
+def _connect(path: str, timeout: int) -> sqlite3.Connection:
+    # mode=rw: a missing file is an error, never a new and empty database.
+    connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=timeout, check_same_thread=False)
+    connection.text_factory = bytes
+    connection.create_function("concat", -1, _concat, deterministic=True)
+    return connection
+
+
+def _concat(*values: Any) -> str | None:
+    """``concat()`` as MariaDB has it: NULL where any argument is NULL."""
+    texts = [_text(value) for value in values]
+    return None if None in texts else "".join(text for text in texts if text is not None)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return (sqlite_real(value) if isinstance(value, float) else str(value).encode()).decode()
+
+
+def sqlite_real(value: float) -> bytes:
+    """Return a REAL as SQLite turns it into text: 15 digits, and never without a decimal point."""
+    text = f"{value:.15g}"
+    if re.fullmatch(r"-?\d+", text):
+        return f"{text}.0".encode()
+    return re.sub(r"^(-?\d+)e", r"\1.0e", text).encode()
+
+
+def integer(text: bytes | None) -> int:
+    """Return the number that `text` begins with, its lowest 32 bits: how Courier's module enumerates ids."""
+    match = re.match(rb"[ \t\n\v\f\r]*([+-]?[0-9]{1,19})", text or b"")
+    return int(match[1]) % (MAX_UID + 1) if match else 0

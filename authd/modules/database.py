@@ -1,0 +1,109 @@
+"""One connection to a database, made when it is first needed and made again when it was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from authd.modules.base import TemporaryFailure
+from authd.modules.sqltext import Statement, render
+from authd.outcome import Reason
+
+T = TypeVar("T")
+
+
+class Database:
+    """A lazily connected database.
+
+    A statement that finds its connection gone is run once more on a new one, so that a restarted server costs no request.
+
+    :param make_engine: makes SQLAlchemy's engine; called in the process that uses it, never before a fork.
+    :param timeout: seconds that the engine lets the server take; a statement that took that long is not run again.
+    :param report: writes one line to the log.
+    """
+
+    def __init__(self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, report: Callable[[str], None]) -> None:
+        self._make_engine = make_engine
+        self._timeout = timeout
+        self._report = report
+        self._engine: sqlalchemy.Engine | None = None
+        self._connection: sqlalchemy.Connection | None = None
+        self._rendered: dict[Statement, tuple[str, tuple[str, ...]]] = {}
+
+    def rows(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
+        """Return all rows of a query.
+
+        :raises TemporaryFailure: if the server can't be reached or refuses the query.
+        """
+        return self._run(statement, values, lambda result: list(result.fetchall()))
+
+    def update(self, statement: Statement, values: dict[str, Any]) -> int:
+        """Run a statement that may carry secrets, and return the number of rows that it matched.
+
+        :raises TemporaryFailure: as `rows`; the server's message is left out, since it may quote a value.
+        """
+        return self._run(statement, values, lambda result: int(result.rowcount), secret=True)
+
+    def close(self) -> None:
+        """Close the connection; the next statement makes a new one."""
+        connection, self._connection = self._connection, None
+        engine, self._engine = self._engine, None
+        # A connection whose server is gone can't say goodbye, and need not.
+        with suppress(SQLAlchemyError, OSError):
+            if connection is not None:
+                connection.invalidate()
+                connection.close()
+        if engine is not None:
+            engine.dispose()
+
+    def _run(self, statement: Statement, values: dict[str, Any], read: Callable[[sqlalchemy.CursorResult[Any]], T],
+             secret: bool = False) -> T:
+        started = time.monotonic()
+        while True:
+            connection, fresh = self._connected()
+            text, names = self._rendered_for(statement, connection)
+            try:
+                return read(connection.exec_driver_sql(text, tuple(values[name] for name in names)))
+            except DBAPIError as error:
+                lost = error.connection_invalidated
+                if lost:
+                    self.close()
+                if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
+                    detail = type(error.orig).__name__ + _code(error.orig) if secret else server_message(error)
+                    raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
+                self._report(f"connection to the database was lost ({server_message(error)}), connecting again")
+
+    def _connected(self) -> tuple[sqlalchemy.Connection, bool]:
+        """Return the connection, and whether it was made just now."""
+        if self._connection is not None:
+            return self._connection, False
+        try:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            self._connection = self._engine.connect()
+        except (SQLAlchemyError, OSError, RuntimeError, ValueError) as error:
+            raise TemporaryFailure(Reason.UNREACHABLE, server_message(error)) from None
+        return self._connection, True
+
+    def _rendered_for(self, statement: Statement, connection: sqlalchemy.Connection) -> tuple[str, tuple[str, ...]]:
+        rendered = self._rendered.get(statement)
+        if rendered is None:
+            rendered = self._rendered[statement] = render(statement, connection.dialect.paramstyle)
+        return rendered
+
+
+def server_message(error: BaseException) -> str:
+    """Return the database's own words in `error`, without SQLAlchemy's around them."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if len(original.args) == 2 and isinstance(original.args[0], int):
+        return f"{original.args[1]} ({original.args[0]})"
+    return str(original)
+
+
+def _code(error: BaseException | None) -> str:
+    return f" {error.args[0]}" if error is not None and error.args and isinstance(error.args[0], int) else ""

@@ -1,0 +1,279 @@
+"""What the SQL modules share: statements from settings, rows into accounts."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy
+
+from authd.account import Account, Entry
+from authd.config import rcfile
+from authd.config.problem import ConfigError, Problem
+from authd.config.remarks import leftovers
+from authd.config.setting import Setting
+from authd.config.sqlrc import EMPTY, SqlSettings
+from authd.config.watch import WatchedFile
+from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.database import Database
+from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, shown, substitute, unknown_variables
+from authd.outcome import Reason
+
+DELIVERY_SERVICE = b"courier"
+"""The service under which Courier's mail server asks where to deliver."""
+
+LOOKUP_VARIABLES = ("local_part", "domain", "service")
+CHPASS_VARIABLES = (*LOOKUP_VARIABLES, "newpass", "newpass_crypt")
+
+MAX_UID = 2**32 - 1
+
+
+class Unbindable(ValueError):
+    """A value that the connection's character set can't carry, so that no row can have it."""
+
+
+class SqlModule(Module):
+    """A module whose accounts are rows.  Subclasses say how to connect and what the driver's values mean."""
+
+    file_name: ClassVar[str]
+    """Name of the module's file in the configuration directory."""
+
+    settings_table: ClassVar[Sequence[Setting]]
+    """All settings of that file."""
+
+    syntax: ClassVar[Syntax]
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._file = WatchedFile(surroundings.sysconfdir / self.file_name, self._load, self._report)
+        self._use(self._file.value)
+
+    @abstractmethod
+    def parse(self, file: Path) -> SqlSettings:
+        """Read and parse the module's file; raise `ConfigError` if it can't be used."""
+
+    @abstractmethod
+    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
+        """Return an engine that connects as `settings` say, in autocommit."""
+
+    @abstractmethod
+    def bindable(self, value: bytes) -> Any:
+        """Return `value` as the driver binds it; raise `Unbindable` if it can't."""
+
+    @abstractmethod
+    def text_of(self, value: Any) -> bytes | None:
+        """Return a column's value as the bytes that the database's C interface would give; ``None`` for NULL."""
+
+    @abstractmethod
+    def account_of(self, columns: Sequence[bytes | None]) -> Account:
+        """Return the account of a row: login, crypt, clear, uid, gid, home, maildir, quota, name, options.
+
+        :param columns: ten of them; ``None`` for NULL and for one that the query lacks.
+        :raises TemporaryFailure: if a value that must be there is not.
+        """
+
+    @classmethod
+    def remarks(cls, sysconfdir: Path) -> list[Problem]:
+        file = sysconfdir / cls.file_name
+        try:
+            lines = rcfile.parse(rcfile.read(file))
+        except ConfigError:
+            # Told by whoever loads the file.
+            return []
+        problems = leftovers(lines, cls.settings_table, file)
+        for line in lines:
+            if line.name.endswith("_CLAUSE"):
+                known = CHPASS_VARIABLES if line.name.endswith("CHPASS_CLAUSE") else LOOKUP_VARIABLES
+                problems += [Problem(file, f"$({name}) stands for nothing here", f"use one of {', '.join(known)}",
+                                     line.number, line.name, fatal=False)
+                             for name in unknown_variables(line.value, known)]
+        return problems
+
+    def find(self, service: bytes, user: bytes) -> Account | None:
+        self._refresh()
+        statements = self._statements
+        statement = statements.delivery if service == DELIVERY_SERVICE else statements.select
+        try:
+            values = self._values(service, user)
+        except Unbindable:
+            return None
+        self._surroundings.trace(f"SQL query: {shown(statement, values)}")
+        rows = self._database.rows(statement, values)
+        if not rows:
+            return None
+        return self._account_of_rows(rows)
+
+    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
+        statement = self._statements.chpass
+        if statement is None:
+            raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to change a password with")
+        try:
+            values = self._values(service, user)
+            secrets = {"newpass": self.bindable(password), "newpass_crypt": self.bindable(hashed)}
+        except Unbindable:
+            return False
+        self._surroundings.trace(f"SQL statement: {shown(statement, values)}")
+        matched = self._database.update(statement, {**values, **secrets})
+        # What a procedure changed is not told; an UPDATE's count is.
+        return matched > 0 or not _is_update(statement)
+
+    def enumerate(self) -> Iterator[Entry]:
+        self._refresh()
+        statement = self._statements.enumerate
+        if statement is None:
+            raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to enumerate with")
+        self._surroundings.trace(f"SQL query: {shown(statement, {})}")
+        for row in self._database.rows(statement, {"local_part": "", "domain": "", "service": "enumerate"}):
+            columns = self._columns(row, 6)
+            if columns[0]:
+                yield self.entry_of(columns)
+
+    def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
+        """Return the entry of an enumerated row: login, uid, gid, home, maildir, options."""
+        login, uid, gid, home, maildir, options = columns
+        return Entry(login or b"", unsigned(uid), unsigned(gid), home or b"", maildir or b"", options or b"")
+
+    def check(self) -> Iterator[Problem]:
+        settings = self._settings
+        probe = b"no-such-user@check.invalid"
+        attempts: list[tuple[str, Callable[[], object]]] = [
+            ("looking up an account", lambda: self.find(b"check", probe)),
+            ("enumerating accounts", lambda: next(self.enumerate(), None)),
+        ]
+        if not settings.chpass_clause:
+            attempts.append(("changing a password", lambda: self.set_password(b"check", probe, b"", b"")))
+        for what, attempt in attempts:
+            try:
+                attempt()
+            except TemporaryFailure as failure:
+                setting = self._setting_named_in(failure.detail) if failure.reason is Reason.QUERY_FAILED else ""
+                detail = failure.detail or failure.reason.value
+                yield Problem(settings.file, f"{what} failed: {detail}", self._mend(failure),
+                              settings.lines.get(setting), setting)
+                if failure.reason is Reason.UNREACHABLE:
+                    return
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _account_of_rows(self, rows: Sequence[Any]) -> Account:
+        row = rows[0]
+        if len(row) < 6:
+            raise TemporaryFailure(Reason.INCOMPLETE_ROW, f"{len(row)} columns, at least 6 are needed")
+        return self.account_of(self._columns(row, 10))
+
+    def _columns(self, row: Sequence[Any], wanted: int) -> list[bytes | None]:
+        columns = [self.text_of(value) for value in row[:wanted]]
+        return columns + [None] * (wanted - len(columns))
+
+    def _values(self, service: bytes, user: bytes) -> dict[str, Any]:
+        """Return what the variables stand for; `user` is the login of the default statements."""
+        default = self._settings.default_domain.encode("utf-8", "surrogateescape")
+        local_part, at, domain = user.partition(b"@")
+        if not at:
+            domain = default
+        login = user if at or not default else user + b"@" + default
+        return {"user": self.bindable(login), "local_part": self.bindable(local_part),
+                "domain": self.bindable(domain), "service": self.bindable(service)}
+
+    def _refresh(self) -> None:
+        if self._file.refresh():
+            self._report(f"{self._settings.file} was edited and is in force")
+            self.close()
+            self._use(self._file.value)
+
+    def _load(self, file: Path) -> tuple[SqlSettings, Statements]:
+        settings = self.parse(file)
+        return settings, Statements(settings, self.syntax)
+
+    def _use(self, loaded: tuple[SqlSettings, Statements]) -> None:
+        self._settings, self._statements = loaded
+        settings = self._settings
+        self._database = Database(lambda: self.make_engine(settings), self._surroundings.timeout, self._report)
+
+    def _report(self, message: str) -> None:
+        self._surroundings.report(f"{self.name}: {message}")
+
+    def _setting_named_in(self, message: str) -> str:
+        """Return the setting whose value has the name that the database's message quotes."""
+        for quoted in re.findall(r"'([^']+)'|: (\S+)$", message):
+            name = next(filter(None, quoted)).rpartition(".")[2]
+            for setting in self._settings.lines:
+                if name in str(self._settings.connection.get(setting, "")):
+                    return setting
+        return ""
+
+    def _mend(self, failure: TemporaryFailure) -> str:
+        if failure.reason is Reason.UNREACHABLE:
+            return "start the database, or correct where and as whom to connect"
+        return "correct the expression or clause, or the table"
+
+
+class Statements:
+    """The statements that settings make: the administrator's clause where there is one, else the default.
+
+    :raises ConfigError: if a clause can't be used.
+    """
+
+    def __init__(self, settings: SqlSettings, syntax: Syntax) -> None:
+        self._settings = settings
+        self._syntax = syntax
+        self.select = self._clause("SELECT", settings.select_clause, LOOKUP_VARIABLES) or self._default_select(settings.maildir_field)
+        self.delivery = self.select if settings.select_clause else self._default_select(settings.delivery_field)
+        self.enumerate = self._clause("ENUMERATE", settings.enumerate_clause, LOOKUP_VARIABLES) or self._default_enumerate()
+        self.chpass = self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
+
+    def _clause(self, kind: str, clause: str, variables: Sequence[str]) -> Statement:
+        try:
+            return substitute(clause, variables, self._syntax)
+        except ClauseError as error:
+            name = next((name for name in self._settings.lines if name.endswith(f"{kind}_CLAUSE")), f"{kind}_CLAUSE")
+            problem, _, mend = str(error).partition("; ")
+            raise ConfigError(Problem(self._settings.file, problem, mend, self._settings.lines.get(name), name)) from None
+
+    def _default_select(self, maildir_field: str) -> Statement:
+        s = self._settings
+        fields = (s.login_field, s.crypt_field, s.clear_field, s.uid_field, s.gid_field, s.home_field, maildir_field,
+                  s.quota_field, s.name_field, s.options_field)
+        return (f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.login_field} = ", Parameter("user"),
+                f" AND ({s.where_clause})")
+
+    def _default_enumerate(self) -> Statement | None:
+        s = self._settings
+        if not s.table:
+            return None
+        fields = (s.login_field, s.uid_field, s.gid_field, s.home_field, s.maildir_field, s.options_field)
+        return (f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.where_clause}",)
+
+    def _default_chpass(self) -> Statement | None:
+        s = self._settings
+        columns = [(s.clear_field, "newpass"), (s.crypt_field, "newpass_crypt")]
+        assigned = [(column, variable) for column, variable in columns if column != EMPTY]
+        if not s.table or not assigned:
+            return None
+        parts: list[str | Parameter] = [f"UPDATE {s.table} SET "]
+        for number, (column, variable) in enumerate(assigned):
+            parts += [f"{', ' if number else ''}{column} = ", Parameter(variable)]
+        parts += [f" WHERE {s.login_field} = ", Parameter("user"), f" AND ({s.where_clause})"]
+        return tuple(parts)
+
+
+def unsigned(text: bytes | None) -> int:
+    """Return the number that `text` begins with as a user id: 0 if there is none, 2**32 - 1 if it is too large.
+
+    A negative one counts from 2**32 downwards, as the C++ streams that Courier reads ids with have it.
+    """
+    match = re.match(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})", text or b"")
+    if match is None:
+        return 0
+    value = int(match[2])
+    if value > MAX_UID:
+        return MAX_UID
+    return -value % (MAX_UID + 1) if match[1] == b"-" else value
+
+
+def _is_update(statement: Statement) -> bool:
+    return isinstance(statement[0], str) and statement[0].lstrip()[:6].upper() == "UPDATE"

@@ -1,0 +1,78 @@
+"""The three things that a question to a module can end in, and why it did.
+
+`Outcome` decides what happens next and what goes on the wire; `Reason` is for the administrator alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from authd.account import Account
+
+
+class Outcome(Enum):
+    """What becomes of a request."""
+
+    OK = "ok"
+    REJECT = "reject"
+    """This module does not vouch for the user; the next one is asked."""
+    TEMPFAIL = "tempfail"
+    """The module can't tell now; nobody else is asked and nothing is decided."""
+
+
+class Reason(Enum):
+    """Why; the text is what the log and ``--explain`` show."""
+
+    FOUND = "found"
+    PASSWORD_MATCHES = "password matches"
+    PASSWORD_CHANGED = "password changed"
+    NO_SUCH_USER = "no such user"
+    WRONG_PASSWORD = "wrong password"
+    NO_PASSWORD = "no password stored"
+    NO_CLEARTEXT = "no cleartext password stored, which CRAM needs"
+    UNUSABLE_HASH = "stored hash can't be used"
+    UNSUPPORTED = "not supported by this module"
+    NOT_CHANGED = "password not changed"
+    BAD_REQUEST = "malformed request"
+    NO_MODULE = "no such module in authmodulelist"
+    NOT_ASKED = "no module configured"
+    BAD_UID = "uid is 0 or not a number"
+    BAD_GID = "gid is 0 or not a number"
+    NO_HOME = "home is empty"
+    INCOMPLETE_ROW = "query returned too few columns"
+    SEVERAL_ROWS = "query returned several rows"
+    UNREACHABLE = "database unreachable"
+    QUERY_FAILED = "query failed"
+    MISCONFIGURED = "module's configuration is broken"
+    INTERNAL_ERROR = "internal error"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one module said to one question.
+
+    :param outcome: see `Outcome`.
+    :param reason: see `Reason`.
+    :param account: the account, where it was found; also with a wrong password, so that the log can name it.
+    :param detail: more for the administrator, such as the database server's own message; never a secret.
+    """
+
+    outcome: Outcome
+    reason: Reason
+    account: Account | None = None
+    detail: str = ""
+
+    def describe(self) -> str:
+        """Return reason and detail as one phrase."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+
+def reject(reason: Reason, account: Account | None = None, detail: str = "") -> Answer:
+    """Return a rejecting answer."""
+    return Answer(Outcome.REJECT, reason, account, detail)
+
+
+def tempfail(reason: Reason, detail: str = "") -> Answer:
+    """Return the answer of a module that can't tell now."""
+    return Answer(Outcome.TEMPFAIL, reason, None, detail)

@@ -1,0 +1,60 @@
+"""The body of an ``AUTH`` request.
+
+::
+
+    body     = service LF authtype LF authdata          ; ends at a NUL if there is one
+    authdata = userid LF password [LF]                                    ; authtype "login"
+             | base64(challenge) LF base64(userid SP hexdigest) [LF]      ; authtype "cram-…"
+
+Empty lines within authdata are skipped, so that an empty user name or password can't be sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from authd.protocol.request import Cram, Dropped, Login, Rejected, Request
+
+CRAM_DIGESTS = {b"cram-md5": "md5", b"cram-sha1": "sha1", b"cram-sha256": "sha256"}
+"""Authentication types of CRAM, and the hash that each uses."""
+
+
+def parse_auth_body(body: bytes) -> Request:
+    """Return the request in an ``AUTH`` body, which was read whole."""
+    body = body.partition(b"\0")[0]
+    service, first, rest = body.partition(b"\n")
+    authtype, second, authdata = rest.partition(b"\n")
+    if not first or not second:
+        return Dropped("AUTH body with fewer than three fields")
+    fields = [field for field in authdata.split(b"\n") if field]
+    if authtype == b"login":
+        return _parse_login(service, fields)
+    digest = CRAM_DIGESTS.get(authtype)
+    if digest is None:
+        return Rejected(service, "unknown authentication type")
+    return _parse_cram(service, digest, fields)
+
+
+def _parse_login(service: bytes, fields: list[bytes]) -> Request:
+    if len(fields) < 2:
+        return Rejected(service, "empty user name or password")
+    if len(fields) > 2:
+        # The client meant one of these newlines to be part of a name or password; whichever it was, the account
+        # that would be looked up is not the one that it believes in.
+        return Rejected(service, "newline in user name or password")
+    return Login(service, fields[0], fields[1])
+
+
+def _parse_cram(service: bytes, digest: str, fields: list[bytes]) -> Request:
+    if len(fields) < 2:
+        return Rejected(service, "CRAM without challenge or response")
+    try:
+        challenge = base64.b64decode(fields[0], validate=True)
+        reply = base64.b64decode(fields[1], validate=True)
+    except (binascii.Error, ValueError):
+        return Rejected(service, "CRAM with invalid base64")
+    user, space, response = reply.partition(b" ")
+    if not space:
+        return Rejected(service, "CRAM response without a digest")
+    return Cram(service, user.partition(b"\0")[0], digest, challenge, response.lstrip(b" ").partition(b"\0")[0])

@@ -1,0 +1,89 @@
+"""The client's side of the protocol: requests into bytes, replies into accounts.
+
+What authdaemond's own commands and the tests speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from authd.account import Account, Entry
+from authd.protocol.reply import FAIL
+
+
+class ReplyError(Exception):
+    """A reply that is neither an account nor ``FAIL``: nothing at all, or cut off."""
+
+
+def encode_lookup(service: bytes, user: bytes, authlist: bytes = b".") -> bytes:
+    """Return the bytes of a ``PRE`` request."""
+    return b"PRE %b %b %b\n" % (authlist, service, user)
+
+
+def encode_login(service: bytes, user: bytes, password: bytes) -> bytes:
+    """Return the bytes of an ``AUTH`` request of type ``login``."""
+    body = b"%b\nlogin\n%b\n%b\n" % (service, user, password)
+    return b"AUTH %d\n%b" % (len(body), body)
+
+
+def encode_passwd(service: bytes, user: bytes, old: bytes, new: bytes) -> bytes:
+    """Return the bytes of a ``PASSWD`` request.
+
+    :raises ValueError: if a field has a byte that the line can't carry.
+    """
+    fields = (service, user, old, new)
+    if any(byte < 0x20 for field in fields for byte in field):
+        raise ValueError("control characters can't be sent in a password change")
+    return b"PASSWD %b\n" % b"\t".join(fields)
+
+
+def encode_enumerate() -> bytes:
+    """Return the bytes of an ``ENUMERATE`` request."""
+    return b"ENUMERATE\n"
+
+
+def decode_account(reply: bytes) -> Account | None:
+    """Return the account in a reply to ``PRE`` or ``AUTH``, or ``None`` if it is a reject.
+
+    :raises ReplyError: if the reply is neither.
+    """
+    if reply.startswith(FAIL):
+        return None
+    values: dict[bytes, bytes] = {}
+    for line in reply.split(b"\n"):
+        if line == b".":
+            break
+        name, equals, value = line.partition(b"=")
+        if equals:
+            values[name] = value
+    else:
+        raise ReplyError("the reply ended before its last line" if reply else "the daemon closed without a reply")
+    return Account(
+        address=values.get(b"ADDRESS"), uid=_number(values.get(b"UID")), gid=_number(values.get(b"GID")),
+        home=values.get(b"HOME", b""), username=values.get(b"USERNAME"), name=values.get(b"NAME"),
+        maildir=values.get(b"MAILDIR"), quota=values.get(b"QUOTA"), options=values.get(b"OPTIONS"),
+        crypt=values.get(b"PASSWD"), clear=values.get(b"PASSWD2"))
+
+
+def decode_enumeration(reply: bytes) -> Iterator[Entry]:
+    """Yield the accounts of a reply to ``ENUMERATE``; accounts with uid or gid 0 are passed over, as Courier's does.
+
+    :raises ReplyError: at the end, if the list was cut off.
+    """
+    for line in reply.split(b"\n"):
+        if line == b".":
+            return
+        fields = line.partition(b"#")[0].split(b"\t")
+        if len(fields) < 4:
+            continue
+        uid, gid = _number(fields[1]), _number(fields[2])
+        if uid == 0 or gid == 0:
+            continue
+        maildir = fields[4] if len(fields) > 4 else b""
+        options = fields[5] if len(fields) > 5 else b""
+        yield Entry(fields[0], uid, gid, fields[3], maildir, options)
+    raise ReplyError("the list of accounts was cut off")
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0

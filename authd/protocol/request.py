@@ -1,0 +1,78 @@
+"""What a client can ask, as immutable values.
+
+Passwords are left out of every repr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+EVERY_MODULE = b"."
+"""The ``authlist`` of a ``PRE`` that means all modules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """``PRE``: find an account without a password."""
+
+    authlist: bytes
+    service: bytes
+    user: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """``AUTH`` of type ``login``: find an account and check its password."""
+
+    service: bytes
+    user: bytes
+    password: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cram:
+    """``AUTH`` of type ``cram-…``: check a keyed digest of a challenge.
+
+    :param digest: name of the hash in `hashlib`'s terms: md5, sha1 or sha256.
+    :param challenge: what the server had sent to the mail client.
+    :param response: hexadecimal HMAC that the mail client answered.
+    """
+
+    service: bytes
+    user: bytes
+    digest: str
+    challenge: bytes
+    response: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """``PASSWD``: replace an account's password."""
+
+    service: bytes
+    user: bytes
+    old: bytes = field(repr=False)
+    new: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerate:
+    """``ENUMERATE``: list all accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A request that is answered with ``FAIL`` without asking anybody."""
+
+    service: bytes
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A request that is not answered at all: the connection closes."""
+
+    problem: str
+
+
+Request = Lookup | Login | Cram | ChangePassword | Enumerate | Rejected | Dropped

@@ -1,0 +1,1 @@
+"""The daemon: a master that supervises workers, and the workers that answer clients."""

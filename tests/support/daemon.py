@@ -1,0 +1,64 @@
+"""authd itself, run as its users run it: the installed command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from authd.server.listener import answers
+from tests.support.processes import end, wait_until
+
+BIN = Path(sys.executable).parent
+
+
+def command(name: str) -> str:
+    """Return the path of one of the installed commands."""
+    return str(BIN / name)
+
+
+class Authd:
+    """The daemon on the configuration files in `etc`, in the foreground, its log in a file.
+
+    Its socket is where authdaemonrc's ``authdaemonvar`` says.
+    """
+
+    def __init__(self, etc: Path, run: Path) -> None:
+        self.etc = etc
+        self.run = run
+        self.socket = run / "socket"
+        self.log = run.with_name(f"{run.name}.log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, environment: dict[str, str] | None = None) -> None:
+        """Start the daemon and wait until it answers."""
+        self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+        process = self.process
+
+        def ready() -> bool:
+            assert process.poll() is None, self.log.read_text(errors="replace")[-3000:]
+            return answers(self.socket)
+
+        wait_until(ready, "authd answers")
+
+    def stop(self) -> int:
+        """End the daemon by the process that `start` kept; return its exit status."""
+        assert self.process is not None
+        status = end(self.process)
+        self.process = None
+        return status
+
+    def logged(self) -> str:
+        """Return all that the daemon has logged."""
+        return self.log.read_text(errors="replace")
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers that are alive."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]

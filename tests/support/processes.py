@@ -1,0 +1,56 @@
+"""Start and end the private services of a test.
+
+Every service is kept as the ``Popen`` that started it and is ended by that process id; nothing here
+looks a process up by name.  Waiting is always for an event and always has a limit.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+LIMIT_SECONDS = 30.0
+"""How long a service may take to start or to end before the test that wants it fails."""
+
+
+def wait_until(event: Callable[[], bool], what: str, limit: float = LIMIT_SECONDS) -> None:
+    """Poll `event` until it is true; fail the test with `what` after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while not event():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {limit:g} s: {what}")
+        time.sleep(0.005)
+
+
+def unix_socket_answers(path: Path) -> bool:
+    """Tell whether somebody accepts connections on the Unix socket `path`."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def free_tcp_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def end(process: subprocess.Popen[bytes], limit: float = LIMIT_SECONDS) -> int:
+    """Terminate `process`, wait for it, kill it after `limit` seconds; return its exit status."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return process.returncode
