@@ -12,8 +12,8 @@ from authd.account import Entry
 from authd.cli.common import FAILED, OK, complain, socket_path
 from authd.client import ask
 from authd.config.problem import ConfigError
+from authd.numbers import atoi
 from authd.protocol.client import ReplyError, decode_enumeration, encode_enumerate
-from authd.protocol.parser import c_int
 
 USAGE = "Usage: authenumerate [-s] [-o]"
 
@@ -75,4 +75,4 @@ def _show(reply: bytes, shared_only: bool, with_options: bool) -> int:
 
 def _is_unshared(entry: Entry) -> bool:
     options = dict(option.partition(b"=")[::2] for option in entry.options.split(b","))
-    return c_int(options.get(b"disableshared", b"0")) != 0
+    return atoi(options.get(b"disableshared", b"0")) != 0

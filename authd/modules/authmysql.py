@@ -19,8 +19,9 @@ from authd.account import Account
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.sql import SqlModule, Unbindable, unsigned
+from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import MYSQL
+from authd.numbers import unsigned
 from authd.outcome import Reason
 
 DEFAULT_CHARACTER_SET = "utf8mb4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +16,9 @@ from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.sql import MAX_UID, SqlModule, Unbindable, unsigned
+from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import SQLITE
+from authd.numbers import MAX_UID, atoi, unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
 
 
@@ -24,7 +26,7 @@ class AuthSqlite(SqlModule):
     """Accounts in an SQLite table.
 
     Unlike authmysql, Courier's module of this name lets uid and gid be 0, sends fields that are empty, and takes several rows
-    for a temporary failure; so does this one.
+    for a temporary failure, and enumerates rows without a login; so does this one.
     """
 
     name = "authsqlite"
@@ -32,6 +34,7 @@ class AuthSqlite(SqlModule):
     settings_table = SETTINGS
     syntax = SQLITE
     login_tempfail = "close"
+    enumerates_nameless = True
 
     def parse(self, file: Path) -> SqlSettings:
         return load_sqliterc(file)
@@ -61,19 +64,27 @@ class AuthSqlite(SqlModule):
                        quota=quota or None, options=options or None, crypt=crypt or b"", clear=clear or b"")
 
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
-        entry = super().entry_of(columns)
-        return Entry(entry.address, integer(columns[1]), integer(columns[2]), entry.home, entry.maildir, entry.options)
+        # Courier's module reads the ids of an enumeration by another function than those of a lookup.
+        uid, gid = (atoi(column or b"") % (MAX_UID + 1) for column in columns[1:3])
+        return replace(super().entry_of(columns), uid=uid, gid=gid)
 
     def lookup(self, service: bytes, user: bytes) -> Answer:
-        answer = super().lookup(service, user)
-        if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
-            return reject(Reason.NO_HOME, answer.account)
-        return answer
+        return _with_home(super().lookup(service, user))
+
+    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Answer:
+        return _with_home(super().cram(service, user, digest, challenge, response))
 
     def _account_of_rows(self, rows: Sequence[Any]) -> Account:
         if len(rows) > 1:
             raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
         return super()._account_of_rows(rows)
+
+
+def _with_home(answer: Answer) -> Answer:
+    """Return a reject in place of an account without a home, which a login alone may have in Courier's module."""
+    if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
+        return reject(Reason.NO_HOME, answer.account)
+    return answer
 
 
 def _connect(path: str, timeout: int) -> sqlite3.Connection:
@@ -104,9 +115,3 @@ def sqlite_real(value: float) -> bytes:
     if re.fullmatch(r"-?\d+", text):
         return f"{text}.0".encode()
     return re.sub(r"^(-?\d+)e", r"\1.0e", text).encode()
-
-
-def integer(text: bytes | None) -> int:
-    """Return the number that `text` begins with, its lowest 32 bits: how Courier's module enumerates ids."""
-    match = re.match(rb"[ \t\n\v\f\r]*([+-]?[0-9]{1,19})", text or b"")
-    return int(match[1]) % (MAX_UID + 1) if match else 0

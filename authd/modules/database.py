@@ -40,7 +40,7 @@ class Database:
 
         :raises TemporaryFailure: if the server can't be reached or refuses the query.
         """
-        return self._run(statement, values, lambda result: list(result.fetchall()))
+        return self._run(statement, values, _all_rows)
 
     def update(self, statement: Statement, values: dict[str, Any]) -> int:
         """Run a statement that may carry secrets, and return the number of rows that it matched.
@@ -95,6 +95,12 @@ class Database:
         if rendered is None:
             rendered = self._rendered[statement] = render(statement, connection.dialect.paramstyle)
         return rendered
+
+
+def _all_rows(result: sqlalchemy.CursorResult[Any]) -> list[Any]:
+    if not result.returns_rows:
+        raise TemporaryFailure(Reason.QUERY_FAILED, "the statement is not one that returns rows")
+    return list(result.fetchall())
 
 
 def server_message(error: BaseException) -> str:

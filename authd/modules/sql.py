@@ -20,15 +20,15 @@ from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.database import Database
 from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, shown, substitute, unknown_variables
+from authd.numbers import unsigned
 from authd.outcome import Reason
 
 DELIVERY_SERVICE = b"courier"
 """The service under which Courier's mail server asks where to deliver."""
 
 LOOKUP_VARIABLES = ("local_part", "domain", "service")
-CHPASS_VARIABLES = (*LOOKUP_VARIABLES, "newpass", "newpass_crypt")
-
-MAX_UID = 2**32 - 1
+CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
+"""A password change has no service in Courier's clause."""
 
 
 class Unbindable(ValueError):
@@ -45,6 +45,9 @@ class SqlModule(Module):
     """All settings of that file."""
 
     syntax: ClassVar[Syntax]
+
+    enumerates_nameless: ClassVar[bool] = False
+    """Whether a row without a login is enumerated."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
@@ -97,7 +100,7 @@ class SqlModule(Module):
         statements = self._statements
         statement = statements.delivery if service == DELIVERY_SERVICE else statements.select
         try:
-            values = self._values(service, user)
+            values = self._values(statement, service, user)
         except Unbindable:
             return None
         self._surroundings.trace(f"SQL query: {shown(statement, values)}")
@@ -111,12 +114,11 @@ class SqlModule(Module):
         if statement is None:
             raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to change a password with")
         try:
-            values = self._values(service, user)
-            secrets = {"newpass": self.bindable(password), "newpass_crypt": self.bindable(hashed)}
+            values = self._values(statement, service, user, newpass=password, newpass_crypt=hashed)
         except Unbindable:
             return False
-        self._surroundings.trace(f"SQL statement: {shown(statement, values)}")
-        matched = self._database.update(statement, {**values, **secrets})
+        self._surroundings.trace(f"SQL statement: {shown(statement, {})}")
+        matched = self._database.update(statement, values)
         # What a procedure changed is not told; an UPDATE's count is.
         return matched > 0 or not _is_update(statement)
 
@@ -126,9 +128,9 @@ class SqlModule(Module):
         if statement is None:
             raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to enumerate with")
         self._surroundings.trace(f"SQL query: {shown(statement, {})}")
-        for row in self._database.rows(statement, {"local_part": "", "domain": "", "service": "enumerate"}):
+        for row in self._database.rows(statement, self._values(statement, b"enumerate", b"")):
             columns = self._columns(row, 6)
-            if columns[0]:
+            if columns[0] or self.enumerates_nameless:
                 yield self.entry_of(columns)
 
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
@@ -169,15 +171,16 @@ class SqlModule(Module):
         columns = [self.text_of(value) for value in row[:wanted]]
         return columns + [None] * (wanted - len(columns))
 
-    def _values(self, service: bytes, user: bytes) -> dict[str, Any]:
-        """Return what the variables stand for; `user` is the login of the default statements."""
+    def _values(self, statement: Statement, service: bytes, user: bytes, **more: bytes) -> dict[str, Any]:
+        """Return what the parameters of `statement` stand for; ``user`` is the login of the default statements.
+
+        :raises Unbindable: if one of them can't be bound.
+        """
         default = self._settings.default_domain.encode("utf-8", "surrogateescape")
         local_part, at, domain = user.partition(b"@")
-        if not at:
-            domain = default
-        login = user if at or not default else user + b"@" + default
-        return {"user": self.bindable(login), "local_part": self.bindable(local_part),
-                "domain": self.bindable(domain), "service": self.bindable(service)}
+        values = {"user": user if at or not default else user + b"@" + default, "local_part": local_part,
+                  "domain": domain if at else default, "service": service, **more}
+        return {part.name: self.bindable(values[part.name]) for part in statement if isinstance(part, Parameter)}
 
     def _refresh(self) -> None:
         if self._file.refresh():
@@ -259,20 +262,6 @@ class Statements:
             parts += [f"{', ' if number else ''}{column} = ", Parameter(variable)]
         parts += [f" WHERE {s.login_field} = ", Parameter("user"), f" AND ({s.where_clause})"]
         return tuple(parts)
-
-
-def unsigned(text: bytes | None) -> int:
-    """Return the number that `text` begins with as a user id: 0 if there is none, 2**32 - 1 if it is too large.
-
-    A negative one counts from 2**32 downwards, as the C++ streams that Courier reads ids with have it.
-    """
-    match = re.match(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]{1,20})", text or b"")
-    if match is None:
-        return 0
-    value = int(match[2])
-    if value > MAX_UID:
-        return MAX_UID
-    return -value % (MAX_UID + 1) if match[1] == b"-" else value
 
 
 def _is_update(statement: Statement) -> bool:

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from authd.numbers import atoi
 from authd.protocol.auth import parse_auth_body
 from authd.protocol.request import ChangePassword, Dropped, Enumerate, Lookup, Rejected, Request
 
 LINE_LIMIT = 8190
-"""A line that has this many bytes and no newline yet ends the connection: what Courier's buffer of 8,192 leaves."""
+"""Bytes that a line may have before its newline; a longer one ends the connection. What Courier's buffer of 8,192 leaves."""
 
 BODY_LIMIT = 8192
 """An ``AUTH`` that announces this many bytes or more ends the connection: Courier's buffer."""
@@ -53,8 +54,8 @@ class RequestParser:
         while self._body_length is None:
             end = self._buffer.find(b"\n", max(self._start, self._scanned))
             line_length = (len(self._buffer) if end < 0 else end) - self._start
-            if line_length >= LINE_LIMIT:
-                return Dropped(f"line of {LINE_LIMIT} bytes or more")
+            if line_length > LINE_LIMIT:
+                return Dropped(f"line of more than {LINE_LIMIT} bytes")
             if end < 0:
                 self._scanned = len(self._buffer)
                 return None
@@ -82,29 +83,11 @@ class RequestParser:
         return Dropped("unknown command") if parse is None else parse(argument)
 
     def _expect_body(self, argument: bytes) -> Request | None:
-        length = c_int(argument)
+        length = atoi(argument)
         if not 0 <= length < BODY_LIMIT:
             return Dropped(f"AUTH length not within 0 to {BODY_LIMIT - 1}")
         self._body_length = length
         return None
-
-
-def c_int(text: bytes) -> int:
-    """Return the number that `text` begins with, as C's ``atoi`` on a 64-bit machine does; 0 if there is none.
-
-    White space and a sign may precede it; what does not fit 64 bits saturates, then 32 bits are kept.
-    """
-    digits = text.lstrip(b" \t\n\v\f\r")
-    sign = -1 if digits[:1] == b"-" else 1
-    if digits[:1] in (b"-", b"+"):
-        digits = digits[1:]
-    length = 0
-    while length < len(digits) and 0x30 <= digits[length] <= 0x39:
-        length += 1
-    # 20 significant digits overflow 64 bits already; int() itself refuses several thousand.
-    value = sign * int(digits[:length].lstrip(b"0")[:20] or b"0")
-    value = max(-(2**63), min(2**63 - 1, value))
-    return (value + 2**31) % 2**32 - 2**31
 
 
 def _parse_pre(argument: bytes) -> Request:

@@ -26,29 +26,14 @@ def account_reply(account: Account, default_options: bytes) -> bytes:
 
     :param default_options: ``DEFAULTOPTIONS`` of authdaemonrc.
     """
-    lines = []
-    if account.username is not None:
-        lines.append(b"USERNAME=" + account.username)
-    lines.append(b"UID=%d" % account.uid)
-    lines.append(b"GID=%d" % account.gid)
-    lines.append(b"HOME=" + account.home)
-    if account.address is not None:
-        lines.append(b"ADDRESS=" + account.address)
-    if account.name is not None:
-        lines.append(b"NAME=" + account.name.partition(b",")[0])
-    if account.maildir is not None:
-        lines.append(b"MAILDIR=" + account.maildir)
-    if account.quota is not None:
-        lines.append(b"QUOTA=" + account.quota)
-    if account.crypt is not None:
-        lines.append(b"PASSWD=" + account.crypt)
-    if account.clear is not None:
-        lines.append(b"PASSWD2=" + account.clear)
-    options = merge_options(account.options, default_options)
-    if options:
-        lines.append(b"OPTIONS=" + options)
-    lines.append(END)
-    return b"\n".join(lines)
+    name = account.name if account.name is None else account.name.partition(b",")[0]
+    fields: tuple[tuple[bytes, bytes | None], ...] = (
+        (b"USERNAME", account.username), (b"UID", b"%d" % account.uid), (b"GID", b"%d" % account.gid),
+        (b"HOME", account.home), (b"ADDRESS", account.address), (b"NAME", name), (b"MAILDIR", account.maildir),
+        (b"QUOTA", account.quota), (b"PASSWD", account.crypt), (b"PASSWD2", account.clear),
+        (b"OPTIONS", merge_options(account.options, default_options) or None))
+    lines = [b"%b=%b\n" % (key, text_of(value)) for key, value in fields if value is not None]
+    return b"".join(lines) + END
 
 
 def enumeration_heading(module: str) -> bytes:
@@ -59,4 +44,10 @@ def enumeration_heading(module: str) -> bytes:
 def entry_line(entry: Entry, default_options: bytes) -> bytes:
     """Return the line of one account in an enumeration."""
     options = merge_options(entry.options, default_options) or b""
-    return b"%b\t%d\t%d\t%b\t%b\t%b\n" % (entry.address, entry.uid, entry.gid, entry.home, entry.maildir, options)
+    address, home, maildir, options = map(text_of, (entry.address, entry.home, entry.maildir, options))
+    return b"%b\t%d\t%d\t%b\t%b\t%b\n" % (address, entry.uid, entry.gid, home, maildir, options)
+
+
+def text_of(value: bytes) -> bytes:
+    """Return `value` up to its first NUL: what a client that reads lines as C strings would see of it."""
+    return value.partition(b"\0")[0]

@@ -1,0 +1,63 @@
+"""What all tests share: private servers, and what happens where a peer is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.mariadb import MariaDB
+
+REQUIRED = "AUTHD_REQUIRE_PEERS"
+"""Environment variable under which a missing peer is an error; ``.ci/run`` sets it."""
+
+SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
+
+
+def require(*programs: str) -> None:
+    """Skip the test, or fail it where peers are required, unless all `programs` are there and this is root."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *SBIN])
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
+    if os.geteuid() != 0:
+        missing.append("root, for mount namespaces and private servers")
+    if not missing:
+        return
+    reason = f"needs {', '.join(missing)}; tests/setup installs what Debian packages"
+    if os.environ.get(REQUIRED):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _administrators_path() -> None:
+    """Let tests find what is in the administrator's directories."""
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), *SBIN])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A temporary directory that other users can enter."""
+    return opened(tmp_path)
+
+
+def opened(path: Path) -> Path:
+    """Let other users enter `path` and what is above it in the tests' temporary directory."""
+    for directory in (path, *path.parents):
+        if directory.stat().st_uid != os.geteuid() or directory == Path("/tmp"):
+            break
+        directory.chmod(directory.stat().st_mode | 0o055)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """One MariaDB for the whole run; tests that stop theirs make their own."""
+    require("mariadbd", "mariadb-install-db")
+    server = MariaDB(opened(tmp_path_factory.mktemp("mariadb")) / "server")
+    server.install()
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,139 @@
+"""Accounts that are odd in every way that tables of real sites are, and a few that are not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from authd.passwords.crypt3 import crypt
+
+SECRET = b"secret"
+EXTMAIL_HASH = "$1$phz1mRrj$3ok6BjeaoJYWDBsEPZb5C0"
+"""Hash of ``extmail``: the account that ExtMail installs."""
+
+COLUMNS = ("username", "password", "clearpwd", "name", "uidnumber", "gidnumber", "homedir", "maildir", "quota", "options",
+           "delivery")
+
+TABLE = """CREATE TABLE mailbox (
+    username varchar(255), password varchar(255), clearpwd varchar(255), name varchar(255),
+    uidnumber varchar(40), gidnumber varchar(40), homedir varchar(255), maildir varchar(255),
+    quota varchar(255), options varchar(255), delivery varchar(255))"""
+
+
+def row(username: str | None, **values: Any) -> tuple[Any, ...]:
+    """Return one row; what is not given is as ordinary as can be."""
+    ordinary: dict[str, Any] = {
+        "password": "", "clearpwd": "secret", "name": "Some Body", "uidnumber": "1000", "gidnumber": "1001",
+        "homedir": "example.org/user", "maildir": "example.org/user/Maildir/", "quota": "104857600S",
+        "options": "", "delivery": ""}
+    return (username, *({**ordinary, **values}[column] for column in COLUMNS[1:]))
+
+
+def _digest(name: str, salt: bytes = b"") -> str:
+    return base64.b64encode(hashlib.new(name, SECRET + salt).digest() + salt).decode()
+
+
+def _crypt(setting: str) -> str:
+    hashed = crypt(SECRET, setting.encode())
+    assert hashed is not None
+    return hashed.decode()
+
+
+COURIER_HASHES = {
+    "des": _crypt("ab"),
+    "md5crypt": _crypt("$1$abcdefgh"),
+    "md5crypt-short-salt": _crypt("$1$abc"),
+    "md5crypt-no-salt": _crypt("$1$$"),
+    "bcrypt": _crypt("$2b$04$abcdefghijklmnopqrstuu"),
+    "sha256crypt": _crypt("$5$rounds=1000$abc"),
+    "sha512crypt": _crypt("$6$rounds=1000$abc"),
+    "sha512crypt-default": _crypt("$6$abcdefgh"),
+    "yescrypt": _crypt("$y$j8T$abcdefgh"),
+    "md5": "{MD5}" + _digest("md5"),
+    "md5-lower": "{md5}" + _digest("md5"),
+    "md5raw": "{MD5RAW}" + hashlib.md5(SECRET).hexdigest(),
+    "sha": "{SHA}" + _digest("sha1"),
+    "sha256": "{SHA256}" + _digest("sha256"),
+    "sha512": "{SHA512}" + _digest("sha512"),
+    "ssha": "{SSHA}" + _digest("sha1", b"salt"),
+    "ssha-mixed": "{SsHa}" + _digest("sha1", b"salt"),
+    "crypt-md5": "{CRYPT}" + _crypt("$1$abcdefgh"),
+    "crypt-sha512-lower": "{crypt}" + _crypt("$6$rounds=1000$abc"),
+    "crypt-des": "{CRYPT}" + _crypt("ab"),
+}
+"""Hashes of `SECRET` that Courier verifies, by a name that makes a login."""
+
+BROKEN_HASHES = {
+    "locked": "!", "starred": "*", "locked-hash": "!" + _crypt("$6$rounds=1000$abc"), "cut-off": "$6$abc$",
+    "cut-short": _crypt("$1$abcdefgh")[:-4], "one-letter": "x", "unknown-scheme": "{FOO}bar", "cleartext": "secret",
+    "plain-scheme": "{PLAIN}secret", "md5-unpadded": "{MD5}" + _digest("md5").rstrip("="),
+    "md5-tail": "{MD5}" + _digest("md5") + "x", "md5-blank": "{MD5} " + _digest("md5"),
+    "md5-hex": "{MD5}" + hashlib.md5(SECRET).hexdigest(), "md5raw-upper": "{MD5RAW}" + hashlib.md5(SECRET).hexdigest().upper(),
+    "sha-empty": "{SHA}", "ssha-empty": "{SSHA}", "ssha-garbage": "{SSHA}@@@@", "ssha-unsalted": "{SSHA}" + _digest("sha1"),
+    "leading-blank": " " + _crypt("$1$abcdefgh"), "trailing-blank": _crypt("$1$abcdefgh") + " ",
+    "trailing-newline": _crypt("$1$abcdefgh") + "\n", "long-salt": "$1$abcdefghIJKL$" + _crypt("$1$abcdefgh").split("$")[3],
+    "brace": "{", "empty-scheme": "{}x", "eight-bit": "\xe9\xe8", "sha1-name": "{SHA1}" + _digest("sha1"),
+}
+"""Stored values that no password opens."""
+
+AUTHD_HASHES = {
+    "ssha8": "{SSHA}" + _digest("sha1", b"saltsalt"),
+    "ssha256": "{SSHA256}" + _digest("sha256", b"salt"),
+    "ssha512": "{SSHA512}" + _digest("sha512", b"saltsalt"),
+    "blf-crypt": "{BLF-CRYPT}" + _crypt("$2b$04$abcdefghijklmnopqrstuu"),
+    "sha512-crypt": "{SHA512-CRYPT}" + _crypt("$6$rounds=1000$abc"),
+}
+"""Hashes of `SECRET` that authd verifies and Courier does not."""
+
+ODD_NAMES = ("it's@example.org", "back\\slash@example.org", 'double"quote@example.org', "per%cent%s@example.org",
+             "semi;colon--@example.org", "sp ace@example.org", "umläut@example.org", "$(domain)@example.org", "a@b@example.org",
+             "colon:user@example.org", "tab\tname@example.org", "bare", "UPPER@Example.ORG", "{brace}@example.org",
+             "hash#tag@example.org", "eq=ual@example.org", "名前@example.org", "dot.@example.org", "`tick`@example.org")
+
+ROWS: tuple[tuple[Any, ...], ...] = (
+    row("postmaster@extmail.org", password=EXTMAIL_HASH, clearpwd="extmail", name="PostMaster, the one",
+        homedir="extmail.org/postmaster", maildir="extmail.org/postmaster/Maildir/", options="disableimap=0,x=1",
+        delivery="| /usr/bin/deliver"),
+    row("user@example.org"),
+    row("nouid@example.org", uidnumber="0"),
+    row("nogid@example.org", gidnumber="0"),
+    row("nohome@example.org", homedir=""),
+    row("nullhome@example.org", homedir=None),
+    row("nulls@example.org", password=None, name=None, maildir=None, quota=None, options=None, delivery=None),
+    row("empties@example.org", password="", name="", maildir="", quota="", options="", delivery=""),
+    row("nopassword@example.org", password=None, clearpwd=None),
+    row("emptypassword@example.org", password="", clearpwd=""),
+    row("both@example.org", password=EXTMAIL_HASH, clearpwd="clear"),
+    row("negative@example.org", uidnumber="-1", gidnumber="-2"),
+    row("trailing@example.org", uidnumber="12ab", gidnumber="7 "),
+    row("letters@example.org", uidnumber="abc"),
+    row("hexadecimal@example.org", gidnumber="0x10"),
+    row("fraction@example.org", uidnumber="1.9", gidnumber=" 5"),
+    row("plus@example.org", uidnumber="+5", gidnumber="007"),
+    row("huge@example.org", uidnumber="4294967297", gidnumber="99999999999999999999"),
+    row("largest@example.org", uidnumber="4294967295", gidnumber="2147483648"),
+    row("hugenegative@example.org", uidnumber="-4294967295", gidnumber="-99999999999999999999"),
+    row("minuszero@example.org", uidnumber="-0"),
+    row("nulluid@example.org", uidnumber=None),
+    row("emptyuid@example.org", uidnumber="", gidnumber=""),
+    row("newline@example.org", name="na\nme", homedir="h\nome", options="a\nb"),
+    row("eightbit@example.org", name="Jürgen Müller", homedir="jürgen", maildir="jürgen/Maildir/", quota="ä", options="o=ö"),
+    row("commas@example.org", name=",nothing before it"),
+    row("options@example.org", options="a=1,b,c=,=d, e=1,a=2,,wbnodsn=1"),
+    row("option@example.org", options="disablepop3=1"),
+    row("twice@example.org", clearpwd="first", homedir="first"),
+    row("twice@example.org", clearpwd="second", homedir="second"),
+    row("long@example.org", name="n" * 255, quota="q" * 255, options="o=" + "o" * 250),
+    row("quotes@example.org", clearpwd="it's \"quoted\" \\ %s"),
+    row("longpassword@example.org", clearpwd="p" * 255),
+    row("unshared@example.org", options="disableshared=1"),
+    row("shared@example.org", options="disableshared=0"),
+    row("user@default.example"),
+    row("", homedir="nameless"),
+    row(None, homedir="null name"),
+    *(row(name) for name in ODD_NAMES),
+    *(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in (COURIER_HASHES | BROKEN_HASHES).items()),
+)
+
+AUTHD_ROWS = tuple(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in AUTHD_HASHES.items())
