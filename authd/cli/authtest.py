@@ -86,8 +86,7 @@ def _run(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes], ou
             _change(path, service, user, passwords[0], passwords[1])
             complain("Password change succeeded.")
             return OK
-        request = encode_login(service, user, passwords[0]) if passwords else encode_lookup(service, user)
-        account = _account(path, request)
+        account = _account(path, service, user, passwords)
     except Failure as failure:
         complain(f"Authentication FAILED: {failure}")
         return FAILED
@@ -96,7 +95,11 @@ def _run(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes], ou
     return OK
 
 
-def _account(path: Path, request: bytes) -> Account:
+def _account(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes]) -> Account:
+    try:
+        request = encode_login(service, user, passwords[0]) if passwords else encode_lookup(service, user)
+    except ValueError:
+        raise Failure(errno.EINVAL) from None
     try:
         account = decode_account(_ask(path, request))
     except ReplyError:
@@ -136,7 +139,7 @@ def _show(account: Account, output: BinaryIO) -> None:
 Encrypted Password: %b
 Cleartext Password: %b
            Options: %b
-""" % (account.address or b"", system_name, account.uid, account.gid, account.home, _or_none(account.maildir),
+""" % (_or_none(account.address), system_name, account.uid, account.gid, account.home, _or_none(account.maildir),
        _or_none(account.quota), _or_none(account.crypt), _or_none(account.clear), _or_none(account.options)))
 
 

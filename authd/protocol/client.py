@@ -21,7 +21,12 @@ def encode_lookup(service: bytes, user: bytes, authlist: bytes = b".") -> bytes:
 
 
 def encode_login(service: bytes, user: bytes, password: bytes) -> bytes:
-    """Return the bytes of an ``AUTH`` request of type ``login``."""
+    """Return the bytes of an ``AUTH`` request of type ``login``.
+
+    :raises ValueError: if a field has a newline, which would make it two.
+    """
+    if any(b"\n" in field for field in (service, user, password)):
+        raise ValueError("a newline can't be sent in a login")
     body = b"%b\nlogin\n%b\n%b\n" % (service, user, password)
     return b"AUTH %d\n%b" % (len(body), body)
 

@@ -6,10 +6,10 @@ directories for the process alone.  From outside, its socket is ``run/authdaemon
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from pathlib import Path
 
+from tests.support.namespace import with_mounts
 from tests.support.processes import end, unix_socket_answers, wait_until
 
 DAEMON = "/usr/lib/courier/courier-authlib/authdaemond"
@@ -17,10 +17,7 @@ DAEMON = "/usr/lib/courier/courier-authlib/authdaemond"
 
 def in_namespace(etc: Path, run: Path, command: list[str]) -> list[str]:
     """Return the argument vector that runs `command` with Courier's directories replaced."""
-    script = (f"mount --bind {shlex.quote(str(etc))} /etc/courier && "
-              f"mount --bind {shlex.quote(str(run))} /run/courier && "
-              f"exec {shlex.join(command)}")
-    return ["unshare", "-m", "sh", "-c", script]
+    return with_mounts({"/etc/courier": etc, "/run/courier": run}, command)
 
 
 class Courier:

@@ -1,0 +1,178 @@
+"""Courier's own clients at authd's socket: authtest, authenumerate, and courier-imap with LOGIN and CRAM-MD5."""
+
+from __future__ import annotations
+
+import imaplib
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import opened, require
+from tests.peers.conftest import fill
+from tests.support.accounts import row
+from tests.support.courier import DAEMON, Courier, in_namespace
+from tests.support.daemon import Authd, command
+from tests.support.mariadb import MariaDB
+from tests.support.sysconf import changed, edit, mysqlrc, write_authdaemonrc
+
+IMAPLOGIN = "/usr/lib/courier/courier/imaplogin"
+
+Result = tuple[int, bytes, bytes]
+
+
+class Site:
+    """Courier's daemon and authd, each in a directory that Courier's clients can be pointed to."""
+
+    def __init__(self, base: Path) -> None:
+        self.etc = base / "etc"
+        self.courier = Courier(base, self.etc)
+        self.authd_run = base / "authd-run"
+        (self.authd_run / "authdaemon").mkdir(parents=True)
+        self.authd = Authd(self.etc, self.authd_run / "authdaemon")
+
+    def clients_run(self, run: Path, *words: str, **options: object) -> Result:
+        """Run one of Courier's own commands on the daemon in `run`."""
+        done = subprocess.run(in_namespace(self.etc, run, list(words)), capture_output=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def ours(self, name: str, *words: str) -> Result:
+        """Run one of authd's commands on authd."""
+        done = subprocess.run([command(name), "--socket", str(self.authd.socket), *words], capture_output=True, timeout=60,
+                              check=False)
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    require("unshare", DAEMON, "/usr/sbin/authtest", "/usr/sbin/authenumerate")
+    fill(mariadb)
+    base = opened(tmp_path_factory.mktemp("site"))
+    site = Site(base)
+    write_authdaemonrc(site.etc, site.authd.run, DEFAULTOPTIONS="wbnodsn=1")
+    (site.etc / "authmysqlrc").write_text(mysqlrc(mariadb.socket))
+    site.courier.start()
+    site.authd.start()
+    yield site
+    site.courier.stop()
+    site.authd.stop()
+
+
+AUTHTESTS = (
+    (), ("postmaster@extmail.org",), ("postmaster@extmail.org", "extmail"), ("postmaster@extmail.org", "wrong"),
+    ("-s", "imap", "postmaster@extmail.org", "extmail"), ("-simap", "postmaster@extmail.org"), ("-s", "courier", "user"),
+    ("nobody@example.org",), ("nobody@example.org", "x"), ("nouid@example.org",), ("nouid@example.org", "secret"),
+    ("nulls@example.org",), ("empties@example.org", "secret"), ("newline@example.org",), ("eightbit@example.org",),
+    ("options@example.org", "secret"), ("commas@example.org",), ("negative@example.org",), ("huge@example.org",),
+    ("long@example.org",), ("-x", "user"), ("-s",), ("-s", "imap"), ("",), ("user", ""), ("umläut@example.org", "secret"),
+    ("user", "wrong", "new"), ("user", "secret", "n\tew"), ("user", "wrong", "b", "c"), ("user", "sec\nret"))
+
+
+@pytest.mark.parametrize("words", AUTHTESTS, ids=map(repr, AUTHTESTS))
+def test_authtest_is_the_same(site: Site, words: tuple[str, ...]) -> None:
+    judge = site.clients_run(site.courier.run, "authtest", *words)
+    assert site.clients_run(site.authd_run, "authtest", *words) == judge
+    assert site.ours("authtest", *words) == judge
+
+
+AUTHENUMERATES: tuple[tuple[str, ...], ...] = ((), ("-s",), ("-o",), ("-s", "-o"), ("-so",), ("-x",), ("word",), ("--",), ("-h",))
+
+
+@pytest.mark.parametrize("words", AUTHENUMERATES, ids=map(repr, AUTHENUMERATES))
+def test_authenumerate_is_the_same(site: Site, words: tuple[str, ...]) -> None:
+    judge = site.clients_run(site.courier.run, "authenumerate", *words)
+    assert site.clients_run(site.authd_run, "authenumerate", *words) == judge
+    assert site.ours("authenumerate", *words) == judge
+
+
+def test_authtest_without_an_address_is_the_same(site: Site, mariadb: MariaDB) -> None:
+    rc = mysqlrc(mariadb.socket)
+    edit(site.etc / "authmysqlrc", changed(rc, MYSQL_SELECT_CLAUSE="SELECT NULL,'','x',1,1,'/h'"))
+    try:
+        judge = site.clients_run(site.courier.run, "authtest", "user")
+        assert site.clients_run(site.authd_run, "authtest", "user") == judge
+        assert site.ours("authtest", "user") == judge
+    finally:
+        edit(site.etc / "authmysqlrc", rc)
+
+
+def test_authtest_changes_passwords(site: Site) -> None:
+    for change in (("user", "secret", "new one"), ("user", "new one", "secret")):
+        assert site.clients_run(site.authd_run, "authtest", *change) == (0, b"", b"Password change succeeded.\n")
+    for change in (("user", "secret", "new one"), ("user", "new one", "secret")):
+        assert site.ours("authtest", *change) == (0, b"", b"Password change succeeded.\n")
+
+
+def test_nobody_there_is_the_same(site: Site, tmp_path: Path) -> None:
+    """A socket that nobody listens on; only Courier's hint about its own daemon is left out."""
+    (tmp_path / "authdaemon").mkdir()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "authdaemon" / "socket"))
+    for name, words in (("authtest", ["user"]), ("authtest", ["user", "x"]), ("authtest", ["user", "x", "y"]), ("authenumerate", [])):
+        judge = site.clients_run(tmp_path, name, *words)
+        done = subprocess.run([command(name), "--socket", str(tmp_path / "authdaemon" / "socket"), *words], capture_output=True,
+                              check=False)
+        assert (done.returncode, done.stdout, done.stderr) == judge
+
+
+class Imap(imaplib.IMAP4):
+    """A session with courier-imap's login program, which asks the daemon in `run`."""
+
+    def __init__(self, etc: Path, run: Path) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {"PATH": os.environ["PATH"], "TCPREMOTEIP": "192.0.2.5", "IMAP_CAPABILITY": "IMAP4rev1 AUTH=CRAM-MD5",
+                       "MAILDIRPATH": "Maildir", "IMAP_ULIMITD": "131072", "PROTOCOL": "IMAP"}
+        with theirs:
+            self.process = subprocess.Popen(in_namespace(etc, run, [IMAPLOGIN, "/usr/bin/imapd", "Maildir"]),
+                                            stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
+        self._ours = ours
+        super().__init__()
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
+        self.sock = self._ours
+        self.sock.settimeout(30)
+        self.file = self.sock.makefile("rb")
+
+
+@pytest.fixture
+def mailbox(mariadb: MariaDB, root: Path) -> Iterator[str]:
+    """An account whose maildir is there, with one message."""
+    home = root / "home"
+    message = home / "Maildir" / "new" / "1.1.host"
+    for name in ("cur", "new", "tmp"):
+        (home / "Maildir" / name).mkdir(parents=True)
+    message.write_text("Subject: hello\n\nworld\n")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, 65534, 65534)
+    values = row("mail@example.org", uidnumber="65534", gidnumber="65534", homedir=str(home), maildir=str(home / "Maildir"))
+    with mariadb.connect(database="extmail") as connection, connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO mailbox VALUES ({', '.join(['%s'] * len(values))})", values)
+    yield "mail@example.org"
+    mariadb.execute("DELETE FROM extmail.mailbox WHERE username='mail@example.org'")
+
+
+@pytest.fixture
+def imap(site: Site, mariadb: MariaDB) -> Iterator[Imap]:
+    require(IMAPLOGIN, "/usr/bin/imapd")
+    edit(site.etc / "authmysqlrc", changed(mysqlrc(mariadb.socket), MYSQL_HOME_FIELD="homedir", MYSQL_MAILDIR_FIELD="maildir"))
+    session = Imap(site.etc, site.authd_run)
+    yield session
+    session.shutdown()
+    session.process.wait(30)
+
+
+@pytest.mark.parametrize("method", ["login", "login_cram_md5"])
+def test_imap_logins(site: Site, imap: Imap, mailbox: str, method: str) -> None:
+    assert getattr(imap, method)(mailbox, "secret")[0] == "OK"
+    assert imap.select("INBOX") == ("OK", [b"1"])
+    assert b"Subject: hello" in imap.fetch("1", "(BODY[HEADER])")[1][0][1]
+    assert 'user="mail@example.org" ip="192.0.2.5" reason="password matches"' in site.authd.logged()
+
+
+@pytest.mark.parametrize("method", ["login", "login_cram_md5"])
+def test_imap_refuses_a_wrong_password(imap: Imap, mailbox: str, method: str) -> None:
+    with pytest.raises(imaplib.IMAP4.error, match="Login failed"):
+        getattr(imap, method)(mailbox, "wrong")
