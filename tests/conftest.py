@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
+from tests.support.site import make_site
 
 REQUIRED = "AUTHD_REQUIRE_PEERS"
 """Environment variable under which a missing peer is an error; ``.ci/run`` sets it."""
@@ -50,6 +52,22 @@ def opened(path: Path) -> Path:
             break
         directory.chmod(directory.stat().st_mode | 0o055)
     return path
+
+
+@pytest.fixture
+def site(root: Path) -> Iterator[Authd]:
+    """A daemon that is not started; ended after the test if the test started it."""
+    daemon = make_site(root)
+    yield daemon
+    if daemon.process is not None:
+        daemon.stop()
+
+
+@pytest.fixture
+def authd(site: Authd) -> Authd:
+    """A daemon that serves."""
+    site.start()
+    return site
 
 
 @pytest.fixture(scope="session")

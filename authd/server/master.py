@@ -7,6 +7,7 @@ workers on the new settings before the old ones retire, so that no request is lo
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -86,6 +87,9 @@ class Master:
 
     def run(self) -> None:
         """Start the workers and supervise them; return when all have ended after SIGTERM."""
+        # Every client that waits takes a descriptor: as many as there may be.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         wake_in, wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_out, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):

@@ -6,8 +6,8 @@ it is put aside and costs an entry in a table until the rest comes or its time i
 
 from __future__ import annotations
 
-import errno
 import os
+import resource
 import select
 import signal
 import socket
@@ -27,6 +27,9 @@ WRITE_SECONDS = 30.0
 
 STOP_SECONDS = 2.0
 """Time that clients with half a request still have when the daemon stops."""
+
+RESERVED_DESCRIPTORS = 32
+"""Descriptors that clients must leave to the worker itself: its pipes, its log, its database."""
 
 WORKER_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """Signals that a worker handles; the master forks it with these blocked."""
@@ -48,6 +51,7 @@ class Worker:
         self._writers: dict[int, Connection] = {}
         self._accepting = True
         self._wanted: set[int] = set()
+        self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
 
     def run(self, ready: int) -> None:
@@ -106,23 +110,19 @@ class Worker:
         except BlockingIOError:
             return False
         except OSError as error:
-            self._make_room(error)
+            LOGGER.error("can't accept a client: %s", error.strerror)
+            self._make_room()
             return False
         peer.setblocking(False)
         connection = Connection(peer)
         self._serve(connection, known=False)
         return True
 
-    def _make_room(self, error: OSError) -> None:
-        """Out of descriptors: let the client go that has kept its request to itself the longest."""
-        if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._readers:
-            LOGGER.error("can't accept a client: %s", error.strerror)
-            # A worker that can't accept must not spin; the next poll is after others have had their turn.
-            time.sleep(0.05)
-            return
-        oldest = next(iter(self._readers))
-        LOGGER.warning("out of descriptors with %d clients waiting; raise the limit of open files", len(self._readers))
-        self._drop(oldest, self._readers)
+    def _make_room(self) -> None:
+        """So many clients wait that descriptors run out: let the one go that has kept its request to itself the longest."""
+        if self._readers:
+            LOGGER.warning("out of descriptors with %d clients waiting; raise the limit of open files", len(self._readers))
+            self._drop(next(iter(self._readers)), self._readers)
 
     def _serve(self, connection: Connection, known: bool) -> None:
         """Read on; answer if the request is complete, else wait for more of it."""
@@ -130,6 +130,8 @@ class Worker:
         descriptor = connection.peer.fileno()
         if request is None:
             if not known:
+                if len(self._readers) + len(self._writers) >= self._most_clients:
+                    self._make_room()
                 connection.deadline = time.monotonic() + READ_SECONDS
                 self._readers[descriptor] = connection
                 self._poll.register(descriptor, select.EPOLLIN)

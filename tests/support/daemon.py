@@ -31,12 +31,12 @@ class Authd:
         self.log = run.with_name(f"{run.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, environment: dict[str, str] | None = None) -> None:
-        """Start the daemon and wait until it answers."""
+    def start(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
+        """Start the daemon, through the command `prefix` if there is one, and wait until it answers."""
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
+                [*prefix, command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
         process = self.process
 

@@ -58,6 +58,17 @@ class MariaDB:
 
         wait_until(ready, "MariaDB accepts connections")
 
+    @property
+    def running(self) -> bool:
+        """Whether the server was started and not stopped."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End the server by the process id that `start` kept."""
         if self._process is not None:

@@ -1,0 +1,187 @@
+"""authdaemond: start, stop, restart, reload, status, and what each says when it can't."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.support.daemon import Authd, command
+from tests.support.processes import wait_until
+from tests.support.site import GOOD
+from tests.support.sysconf import write_authdaemonrc
+from tests.support.wire import exchange
+
+
+OTHER_DEV = """
+mount -t tmpfs none "$1"
+for node in null urandom; do touch "$1/$node"; mount --bind "/dev/$node" "$1/$node"; done
+touch "$1/log"; mount --bind "$2" "$1/log"
+mount --rbind "$1" /dev
+shift 2
+exec "$@"
+"""
+"""Run a command with a /dev whose log is the socket that is named second."""
+
+
+class Service:
+    """The daemon in the background, controlled by the command."""
+
+    def __init__(self, site: Authd) -> None:
+        self.site = site
+        site.run.mkdir(mode=0o755)
+
+    def __call__(self, *words: str, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
+        """Run ``authdaemond`` with `words`; return its exit status and all that it said."""
+        done = subprocess.run([*prefix, command("authdaemond"), *words, "--sysconfdir", str(self.site.etc)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    @property
+    def pid(self) -> int:
+        return int((self.site.run / "pid").read_text())
+
+
+@pytest.fixture
+def service(site: Authd) -> Iterator[Service]:
+    service = Service(site)
+    yield service
+    write_authdaemonrc(site.etc, site.run, "authsqlite")
+    assert service("stop")[0] == 0
+
+
+def test_a_life(service: Service) -> None:
+    assert service("status") == (3, "not running\n")
+    assert service("stop") == (0, "")
+    assert service("start") == (0, "")
+    assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
+    first = service.pid
+    assert service("status") == (0, f"running, process {first}; {service.site.socket} answers\n")
+    code, said = service("start")
+    assert (code, service.pid) == (0, first)
+    assert f"already running, process {first}" in said
+    assert service("reload") == (0, "")
+    assert service("restart") == (0, "")
+    assert service.pid != first
+    assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
+    assert service("stop") == (0, "")
+    assert service("status") == (3, "not running\n")
+    assert not service.site.socket.exists()
+
+
+def test_the_background_has_no_ties(service: Service) -> None:
+    assert service("start") == (0, "")
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{service.pid}/status").read_text().splitlines())
+    assert Path(f"/proc/{service.pid}/cwd").readlink() == Path("/")
+    assert status["Umask"] == "0022"
+    # The controlling terminal is the seventh field of stat, 0 for none.
+    assert Path(f"/proc/{service.pid}/stat").read_text().rpartition(")")[2].split()[4] == "0"
+    for descriptor in ("0", "1", "2"):
+        assert Path(f"/proc/{service.pid}/fd/{descriptor}").readlink() == Path("/dev/null")
+
+
+def test_a_crash_is_told_and_does_not_stop_a_start(service: Service) -> None:
+    service("start")
+    pid = service.pid
+    os.kill(pid, 9)
+    wait_until(lambda: service("status") == (1, f"not running, but {service.site.run / 'pid'} was left behind\n"), "the crash is told")
+    assert service("start") == (0, "")
+    assert service.pid != pid
+    assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_the_socket_is_open_to_all_whatever_the_umask(service: Service, umask: int) -> None:
+    old = os.umask(umask)
+    try:
+        assert service("start") == (0, "")
+    finally:
+        os.umask(old)
+    assert service.site.socket.stat().st_mode & 0o777 == 0o777
+    assert (service.site.run / "pid").stat().st_mode & 0o022 == 0
+
+
+def test_a_directory_that_others_can_write_to_is_refused(service: Service) -> None:
+    service.site.run.chmod(0o757)
+    code, said = service("start")
+    assert code == 1
+    assert said == (f"{service.site.run}: others can write to it, and could put a socket of theirs in its place; "
+                    f"chmod o-w {service.site.run}\n")
+
+
+def test_a_missing_directory_is_told(service: Service) -> None:
+    service.site.run.rmdir()
+    code, said = service("start")
+    assert code == 1
+    assert str(service.site.run) in said
+    assert "No such file or directory" in said
+    service.site.run.mkdir()
+
+
+def test_another_daemon_is_left_alone(service: Service) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(service.site.socket))
+        other.listen()
+        other.settimeout(30)
+        started = subprocess.Popen([command("authdaemond"), "start", "--sysconfdir", str(service.site.etc)],
+                                   stderr=subprocess.PIPE, text=True)
+        other.accept()[0].close()
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "another daemon answers here; stop it first" in said
+    assert service.site.socket.exists()
+    service.site.socket.unlink()
+
+
+@pytest.mark.parametrize(("name", "content", "told"), [
+    ("authdaemonrc", "daemons=many\n", "authdaemonrc:1: daemons: expected a number from 1 to 1000, found many; correct the value"),
+    ("authdaemonrc", None, "can't be read: No such file or directory"),
+    ("authsqliterc", "SQLITE_USER_TABLE mailbox\nSQLITE_CLEAR_PWFIELD c\n", "authsqliterc: SQLITE_DATABASE: not set; "),
+    ("authsqliterc", None, "authsqliterc: can't be read: No such file or directory; create it"),
+])
+@pytest.mark.parametrize("verb", ["start", "restart", "reload"])
+def test_broken_files_are_told_and_cost_nothing(service: Service, name: str, content: str | None, told: str, verb: str) -> None:
+    if verb != "start":
+        service("start")
+    file = service.site.etc / name
+    before = file.read_text()
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    code, said = service(verb)
+    file.write_text(before)
+    assert code == 1
+    assert told in said
+    if verb != "start":
+        assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
+
+
+def test_reload_and_usage_need_something_to_work_on(service: Service) -> None:
+    assert service("reload") == (1, "not running\n")
+    assert service("nonsense")[0] == 2
+
+
+def test_lines_go_to_syslog(service: Service, tmp_path: Path) -> None:
+    """With a syslog of the test's own in the place of /dev/log; the facility is mail, and LOGGEROPTS names the lines."""
+    require("unshare")
+    write_authdaemonrc(service.site.etc, service.site.run, "authsqlite", LOGGEROPTS="-name=mailauth")
+    log = tmp_path / "log"
+    (tmp_path / "dev").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(log))
+        syslog.settimeout(30)
+        assert service("start", prefix=("unshare", "-m", "sh", "-ec", OTHER_DEV, "sh", str(tmp_path / "dev"), str(log))) == (0, "")
+        exchange(service.site.socket, GOOD)
+        lines = []
+        while not lines or "login:" not in lines[-1]:
+            lines.append(syslog.recv(8192).decode())
+    facility_mail, info = 2, 6
+    assert lines[-1].startswith(f"<{facility_mail * 8 + info}>")
+    assert "mailauth[" in lines[-1]
+    assert 'login: result=ok module=authsqlite service="imap" user="user@example.org" reason="password matches"' in lines[-1]
