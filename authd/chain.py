@@ -40,6 +40,7 @@ class Decision:
     @property
     def decisive(self) -> Step:
         """The step that explains the outcome best: the success, else a failure to tell, else a user that was known."""
+
         def weight(step: Step) -> int:
             if step.answer.outcome is not Outcome.REJECT:
                 return 2
@@ -72,18 +73,27 @@ class Chain:
 
     def login(self, request: Login) -> Decision:
         """Answer an ``AUTH`` of type ``login``."""
-        return self._ask(self._modules, lambda module: module.login(request.service, request.user, request.password),
-                         passes_over_tempfail=self._fails_login)
+        return self._ask(
+            self._modules,
+            lambda module: module.login(request.service, request.user, request.password),
+            passes_over_tempfail=self._fails_login,
+        )
 
     def cram(self, request: Cram) -> Decision:
         """Answer an ``AUTH`` of type ``cram-…``."""
-        return self._ask(self._modules, lambda module: module.cram(request.service, request.user, request.digest,
-                                                                   request.challenge, request.response))
+        return self._ask(
+            self._modules,
+            lambda module: module.cram(
+                request.service, request.user, request.digest, request.challenge, request.response
+            ),
+        )
 
     def change_password(self, request: ChangePassword) -> Decision:
         """Answer a ``PASSWD``."""
-        return self._ask(self._modules, lambda module: module.change_password(request.service, request.user, request.old,
-                                                                              request.new))
+        return self._ask(
+            self._modules,
+            lambda module: module.change_password(request.service, request.user, request.old, request.new),
+        )
 
     def enumerate(self) -> Iterator[tuple[str, Iterator[Entry]]]:
         """Yield each module's name and accounts; iterating the accounts raises `TemporaryFailure` where they can't be had."""
@@ -95,8 +105,12 @@ class Chain:
         for module in self._modules:
             module.close()
 
-    def _ask(self, modules: Sequence[Module], question: Callable[[Module], Answer],
-             passes_over_tempfail: Callable[[Module], bool] = lambda module: False) -> Decision:
+    def _ask(
+        self,
+        modules: Sequence[Module],
+        question: Callable[[Module], Answer],
+        passes_over_tempfail: Callable[[Module], bool] = lambda module: False,
+    ) -> Decision:
         steps: list[Step] = []
         for module in modules:
             self._trace(f"{module.name}: trying this module")

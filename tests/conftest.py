@@ -22,7 +22,9 @@ SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 def require(*programs: str) -> None:
     """Skip the test, or fail it where peers are required, unless all `programs` or files are there and this is root."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *SBIN])
-    missing = [program for program in programs if shutil.which(program, path=path) is None and not Path(program).is_file()]
+    missing = [
+        program for program in programs if shutil.which(program, path=path) is None and not Path(program).is_file()
+    ]
     if os.geteuid() != 0:
         missing.append("root, for mount namespaces and private servers")
     if not missing:

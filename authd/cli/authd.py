@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="authd", description="Look after an authd installation.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"authd {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="read the configuration, connect, run the queries, and report each problem")
+    check = commands.add_parser(
+        "check", help="read the configuration, connect, run the queries, and report each problem"
+    )
     check.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
     options = parser.parse_args(arguments)
     return _check(options.sysconfdir)
@@ -47,8 +49,13 @@ def _check(directory: str | None) -> int:
 def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:
     kind = MODULES.get(name)
     if kind is None:
-        yield Problem(settings.file, f"there is no module {name}", f"use one of {', '.join(MODULES)}, or remove it",
-                      setting="authmodulelist", fatal=False)
+        yield Problem(
+            settings.file,
+            f"there is no module {name}",
+            f"use one of {', '.join(MODULES)}, or remove it",
+            setting="authmodulelist",
+            fatal=False,
+        )
         return
     yield from kind.remarks(settings.file.parent)
     surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, lambda line: None)

@@ -91,8 +91,13 @@ def _supervise(settings: DaemonSettings, pid_file: PidFile, on_ready: Callable[[
     gc.collect()
     gc.freeze()
     try:
-        Master(listener, plan, lambda: _plan(load_settings(str(settings.file.parent))), on_ready,
-               master_only=(pid_file.descriptor,)).run()
+        Master(
+            listener,
+            plan,
+            lambda: _plan(load_settings(str(settings.file.parent))),
+            on_ready,
+            master_only=(pid_file.descriptor,),
+        ).run()
     finally:
         with suppress(OSError):
             if os.stat(settings.socket).st_ino == identity:
@@ -126,7 +131,10 @@ def _start(settings: DaemonSettings) -> int:
     word = _hear(told)
     if word == READY and answers(settings.socket):
         return OK
-    complain(word.decode(errors="replace").rstrip() or f"{settings.socket}: no answer within {START_SECONDS:g} s; see the log")
+    complain(
+        word.decode(errors="replace").rstrip()
+        or f"{settings.socket}: no answer within {START_SECONDS:g} s; see the log"
+    )
     return FAILED
 
 
@@ -134,10 +142,15 @@ def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> in
     """Leave the terminal and be the daemon; write `READY`, or why not, to the descriptor `tell`."""
     status = FAILED
     try:
-        with daemon.DaemonContext(detach_process=True, files_preserve=[tell, pid_file.descriptor], umask=0o022,
-                                  signal_map={signal.SIGTERM: None}):
+        with daemon.DaemonContext(
+            detach_process=True,
+            files_preserve=[tell, pid_file.descriptor],
+            umask=0o022,
+            signal_map={signal.SIGTERM: None},
+        ):
             log_to_syslog(settings.logger_name, settings.logger_facility, settings.debug_login > 0)
             with pid_file:
+
                 def on_ready() -> None:
                     os.write(tell, READY)
                     os.close(tell)

@@ -13,7 +13,7 @@ HELP = f"""Usage: authpasswd [method]
 
 Read a password, twice from the terminal or once from standard input, and print it hashed.
 
-Methods: {', '.join(SCHEMES)}
+Methods: {", ".join(SCHEMES)}
 The default is {DEFAULT_SCHEME}.
 """
 

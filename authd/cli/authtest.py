@@ -53,8 +53,11 @@ class Failure(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        options, words = getopt.getopt(list(sys.argv[1:] if arguments is None else arguments), "s:",
-                                       ["socket=", "sysconfdir=", "explain", "password-stdin", "help"])
+        options, words = getopt.getopt(
+            list(sys.argv[1:] if arguments is None else arguments),
+            "s:",
+            ["socket=", "sysconfdir=", "explain", "password-stdin", "help"],
+        )
     except getopt.GetoptError:
         complain(USAGE)
         return FAILED
@@ -130,7 +133,8 @@ def _ask(path: Path, request: bytes) -> bytes:
 
 def _show(account: Account, output: BinaryIO) -> None:
     system_name = b" (system username: %b)" % account.username if account.username is not None else b""
-    output.write(b"""Authentication succeeded.
+    output.write(
+        b"""Authentication succeeded.
 
      Authenticated: %b %b (uid %d, gid %d)
     Home Directory: %b
@@ -139,8 +143,20 @@ def _show(account: Account, output: BinaryIO) -> None:
 Encrypted Password: %b
 Cleartext Password: %b
            Options: %b
-""" % (_or_none(account.address), system_name, account.uid, account.gid, account.home, _or_none(account.maildir),
-       _or_none(account.quota), _or_none(account.crypt), _or_none(account.clear), _or_none(account.options)))
+"""
+        % (
+            _or_none(account.address),
+            system_name,
+            account.uid,
+            account.gid,
+            account.home,
+            _or_none(account.maildir),
+            _or_none(account.quota),
+            _or_none(account.crypt),
+            _or_none(account.clear),
+            _or_none(account.options),
+        )
+    )
 
 
 def _or_none(value: bytes | None) -> bytes:

@@ -19,21 +19,42 @@ MOST_DAEMONS = 1000
 
 SETTINGS = (
     Setting("authmodulelist", words, (), "Modules that are asked, in this order, separated by spaces."),
-    Setting("daemons", number_between(1, MOST_DAEMONS), 1,
-            "Workers: how many requests are verified at once. Without it there is one, and a complaint."),
+    Setting(
+        "daemons",
+        number_between(1, MOST_DAEMONS),
+        1,
+        "Workers: how many requests are verified at once. Without it there is one, and a complaint.",
+    ),
     Setting("authdaemonvar", text, "/run/courier/authdaemon", "Directory of the socket and the pid file."),
-    Setting("DEBUG_LOGIN", number_between(0, 2), 0,
-            "1 logs what is asked of whom and what came of it; 2 logs passwords too."),
-    Setting("DEFAULTOPTIONS", text, "",
-            "Comma-separated `option=value` pairs for accounts that do not have the option themselves."),
-    Setting("LOGGEROPTS", words, (),
-            "Options of Courier's logger; `-name=NAME` and `-facility=FACILITY` are honoured."),
-    Setting("AUTHD_LOGIN_TEMPFAIL", one_of("fail", "close"), None,
-            'What a client is told when a login can\'t be checked because a database is down: `"fail"` for `FAIL`, as if '
-            'the password was wrong; `"close"` for no reply, which clients take for a temporary failure. Without it '
-            'each module does what Courier\'s does: authmysql fails, authsqlite closes.'),
-    Setting("AUTHD_DATABASE_TIMEOUT", number_between(1, 60), 10,
-            "Seconds that a database may take to connect or to answer before it counts as down."),
+    Setting(
+        "DEBUG_LOGIN",
+        number_between(0, 2),
+        0,
+        "1 logs what is asked of whom and what came of it; 2 logs passwords too.",
+    ),
+    Setting(
+        "DEFAULTOPTIONS",
+        text,
+        "",
+        "Comma-separated `option=value` pairs for accounts that do not have the option themselves.",
+    ),
+    Setting(
+        "LOGGEROPTS", words, (), "Options of Courier's logger; `-name=NAME` and `-facility=FACILITY` are honoured."
+    ),
+    Setting(
+        "AUTHD_LOGIN_TEMPFAIL",
+        one_of("fail", "close"),
+        None,
+        'What a client is told when a login can\'t be checked because a database is down: `"fail"` for `FAIL`, as if '
+        'the password was wrong; `"close"` for no reply, which clients take for a temporary failure. Without it '
+        "each module does what Courier's does: authmysql fails, authsqlite closes.",
+    ),
+    Setting(
+        "AUTHD_DATABASE_TIMEOUT",
+        number_between(1, 60),
+        10,
+        "Seconds that a database may take to connect or to answer before it counts as down.",
+    ),
 )
 
 
@@ -72,8 +93,13 @@ def load(file: Path) -> DaemonSettings:
     try:
         content = file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ConfigError(Problem(file, f"can't be read: {error.strerror}",
-                                  "give --sysconfdir the directory that has it, or mend its permissions")) from error
+        raise ConfigError(
+            Problem(
+                file,
+                f"can't be read: {error.strerror}",
+                "give --sysconfdir the directory that has it, or mend its permissions",
+            )
+        ) from error
     return parse(content, file)
 
 
@@ -86,19 +112,23 @@ def parse(content: str, file: Path) -> DaemonSettings:
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     problems: list[Problem] = []
     seen: set[str] = set()
-    for number, line in enumerate(content.splitlines(), 1):
-        line = _without_remark(line).strip()
+    for number, written in enumerate(content.splitlines(), 1):
+        line = _without_remark(written).strip()
         if not line:
             continue
         name, equals, raw = line.partition("=")
         if not equals:
-            problems.append(Problem(file, f'no "=" in "{_shown(line)}"', 'write name="value", or # before a remark', number))
+            problems.append(
+                Problem(file, f'no "=" in "{_shown(line)}"', 'write name="value", or # before a remark', number)
+            )
             continue
         name = name.rstrip()
         setting = table.get(name)
         if setting is None:
             if name.startswith("AUTHD_"):
-                problems.append(Problem(file, "unknown setting", "see docs/settings.md for the names", number, name, False))
+                problems.append(
+                    Problem(file, "unknown setting", "see docs/settings.md for the names", number, name, False)
+                )
             continue
         seen.add(name)
         try:
@@ -114,11 +144,18 @@ def parse(content: str, file: Path) -> DaemonSettings:
     if any(problem.fatal for problem in problems):
         raise ConfigError(*problems)
     return DaemonSettings(
-        file=file, modules=values["authmodulelist"], daemons=values["daemons"],
-        directory=Path(values["authdaemonvar"]), debug_login=values["DEBUG_LOGIN"],
+        file=file,
+        modules=values["authmodulelist"],
+        daemons=values["daemons"],
+        directory=Path(values["authdaemonvar"]),
+        debug_login=values["DEBUG_LOGIN"],
         default_options=values["DEFAULTOPTIONS"].encode("utf-8", "surrogateescape"),
-        logger_name=name, logger_facility=facility, login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
-        database_timeout=values["AUTHD_DATABASE_TIMEOUT"], remarks=tuple(problems))
+        logger_name=name,
+        logger_facility=facility,
+        login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
+        database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
+        remarks=tuple(problems),
+    )
 
 
 def _without_remark(line: str) -> str:
@@ -144,8 +181,20 @@ def _shown(value: str) -> str:
     return value.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")[:60]
 
 
-_FACILITIES = ("auth", "authpriv", "cron", "daemon", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
-               *(f"local{number}" for number in range(8)))
+_FACILITIES = (
+    "auth",
+    "authpriv",
+    "cron",
+    "daemon",
+    "kern",
+    "lpr",
+    "mail",
+    "news",
+    "syslog",
+    "user",
+    "uucp",
+    *(f"local{number}" for number in range(8)),
+)
 
 
 def _logger_options(options: tuple[str, ...], file: Path) -> tuple[str, str, list[Problem]]:
@@ -160,6 +209,12 @@ def _logger_options(options: tuple[str, ...], file: Path) -> tuple[str, str, lis
         elif match[2] in _FACILITIES:
             facility = match[2]
         else:
-            problems.append(Problem(file, f"unknown syslog facility {match[2]}",
-                                    f"use one of {' '.join(_FACILITIES)}", setting="LOGGEROPTS"))
+            problems.append(
+                Problem(
+                    file,
+                    f"unknown syslog facility {match[2]}",
+                    f"use one of {' '.join(_FACILITIES)}",
+                    setting="LOGGEROPTS",
+                )
+            )
     return name, facility, problems

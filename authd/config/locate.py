@@ -15,8 +15,9 @@ DIRECTORIES = (Path("/etc"), Path("/etc/authlib"), Path("/etc/courier"), Path("/
 """Where the builds of Courier keep their files; the first that has an authdaemonrc counts."""
 
 
-def sysconfdir(option: str | None = None, environment: Mapping[str, str] = os.environ,
-               directories: tuple[Path, ...] = DIRECTORIES) -> Path:
+def sysconfdir(
+    option: str | None = None, environment: Mapping[str, str] = os.environ, directories: tuple[Path, ...] = DIRECTORIES
+) -> Path:
     """Return the directory of the configuration files.
 
     :param option: value of ``--sysconfdir``; wins over the environment.
@@ -28,5 +29,10 @@ def sysconfdir(option: str | None = None, environment: Mapping[str, str] = os.en
     for directory in directories:
         if (directory / "authdaemonrc").is_file():
             return directory
-    raise ConfigError(Problem(Path("authdaemonrc"), "not in " + ", ".join(map(str, directories)),
-                              f"copy one from conf/, or name its directory with --sysconfdir or {VARIABLE}"))
+    raise ConfigError(
+        Problem(
+            Path("authdaemonrc"),
+            "not in " + ", ".join(map(str, directories)),
+            f"copy one from conf/, or name its directory with --sysconfdir or {VARIABLE}",
+        )
+    )

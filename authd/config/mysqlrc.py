@@ -14,7 +14,12 @@ PREFIX = "MYSQL_"
 DELIVERY = "MYSQL_DEFAULTDELIVERY_FIELD"
 
 SETTINGS = (
-    Setting("MYSQL_SERVER", text, "", "Host of the database server; `localhost` means its Unix socket. This or MYSQL_SOCKET."),
+    Setting(
+        "MYSQL_SERVER",
+        text,
+        "",
+        "Host of the database server; `localhost` means its Unix socket. This or MYSQL_SOCKET.",
+    ),
     Setting("MYSQL_PORT", leading_number, 0, "TCP port of the server; 0 for 3306."),
     Setting("MYSQL_SOCKET", text, "", "Unix socket of the server, used where MYSQL_SERVER is `localhost` or absent."),
     Setting("MYSQL_USERNAME", text, "", "Database user; needed."),
@@ -42,11 +47,20 @@ def load_mysqlrc(file: Path) -> SqlSettings:
 def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> list[Problem]:
     problems = []
     if not values["MYSQL_SERVER"] and not values["MYSQL_SOCKET"]:
-        problems.append(Problem(file, "neither this nor MYSQL_SOCKET is set", "name the database's host, such as localhost",
-                                lines.get("MYSQL_SERVER"), "MYSQL_SERVER"))
+        problems.append(
+            Problem(
+                file,
+                "neither this nor MYSQL_SOCKET is set",
+                "name the database's host, such as localhost",
+                lines.get("MYSQL_SERVER"),
+                "MYSQL_SERVER",
+            )
+        )
     for name, what in (("MYSQL_USERNAME", "user"), ("MYSQL_DATABASE", "database")):
         if not values[name]:
             problems.append(Problem(file, "not set", f"name the {what} to connect with", lines.get(name), name))
     if not 0 <= values["MYSQL_PORT"] <= 65535:
-        problems.append(Problem(file, "not a TCP port", "use a number up to 65535", lines.get("MYSQL_PORT"), "MYSQL_PORT"))
+        problems.append(
+            Problem(file, "not a TCP port", "use a number up to 65535", lines.get("MYSQL_PORT"), "MYSQL_PORT")
+        )
     return problems

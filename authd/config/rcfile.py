@@ -34,8 +34,9 @@ def read(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ConfigError(Problem(file, f"can't be read: {error.strerror}",
-                                  "create it, or let the daemon's user read it")) from error
+        raise ConfigError(
+            Problem(file, f"can't be read: {error.strerror}", "create it, or let the daemon's user read it")
+        ) from error
 
 
 def parse(content: str) -> list[Line]:

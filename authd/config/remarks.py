@@ -30,10 +30,20 @@ def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> li
     for line in lines:
         setting = settings.get(line.name)
         if setting is None:
-            problems.append(Problem(file, "unknown setting, without effect", "correct the name, or remove the line", line.number,
-                                    line.name, fatal=False))
+            problems.append(
+                Problem(
+                    file,
+                    "unknown setting, without effect",
+                    "correct the name, or remove the line",
+                    line.number,
+                    line.name,
+                    fatal=False,
+                )
+            )
         elif not setting.secret and (leftover := _leftover(setting, line.value)):
-            problems.append(Problem(file, f'"{leftover}" seems to be a remark', MEND, line.number, line.name, fatal=False))
+            problems.append(
+                Problem(file, f'"{leftover}" seems to be a remark', MEND, line.number, line.name, fatal=False)
+            )
     return problems
 
 
@@ -55,6 +65,6 @@ def _leftover_in_sql(value: str) -> str:
     for pattern in (_FOREIGN_PARENTHESIS, _COMMENT):
         match = pattern.search(bare)
         if match:
-            return value[match.start():].strip()
+            return value[match.start() :].strip()
     tail = re.search(r"[)\w'][ \t]*([^\x00-\x7f].*)$", bare)
-    return value[tail.start(1):].strip() if tail else ""
+    return value[tail.start(1) :].strip() if tail else ""

@@ -54,14 +54,27 @@ def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
     :param delivery: full name of the setting for Courier's delivery instructions, which is spelt differently in each.
     """
     return (
-        Setting(f"{prefix}USER_TABLE", text, "", "Table with one row per account. Needed unless all three clauses are set."),
+        Setting(
+            f"{prefix}USER_TABLE", text, "", "Table with one row per account. Needed unless all three clauses are set."
+        ),
         Setting(f"{prefix}LOGIN_FIELD", text, "id", "SQL expression for the login, domain included."),
-        Setting(f"{prefix}CRYPT_PWFIELD", text, EMPTY, "SQL expression for the hashed password. This or the next is needed."),
+        Setting(
+            f"{prefix}CRYPT_PWFIELD", text, EMPTY, "SQL expression for the hashed password. This or the next is needed."
+        ),
         Setting(f"{prefix}CLEAR_PWFIELD", text, EMPTY, "SQL expression for the cleartext password, which CRAM needs."),
-        Setting(f"{prefix}UID_FIELD", text, "uid", "SQL expression for the numeric user id; a literal such as `2525` is one."),
+        Setting(
+            f"{prefix}UID_FIELD",
+            text,
+            "uid",
+            "SQL expression for the numeric user id; a literal such as `2525` is one.",
+        ),
         Setting(f"{prefix}GID_FIELD", text, "gid", "SQL expression for the numeric group id."),
-        Setting(f"{prefix}HOME_FIELD", text, "home",
-                "SQL expression for the home directory, such as `concat('/var/mailbox/',homedir)`."),
+        Setting(
+            f"{prefix}HOME_FIELD",
+            text,
+            "home",
+            "SQL expression for the home directory, such as `concat('/var/mailbox/',homedir)`.",
+        ),
         Setting(f"{prefix}NAME_FIELD", text, EMPTY, "SQL expression for the full name."),
         Setting(f"{prefix}MAILDIR_FIELD", text, EMPTY, "SQL expression for the maildir."),
         Setting(delivery, text, EMPTY, "SQL expression that takes the maildir's place for the service `courier`."),
@@ -69,18 +82,35 @@ def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
         Setting(f"{prefix}AUXOPTIONS_FIELD", text, EMPTY, "SQL expression for the account's options."),
         Setting(f"{prefix}WHERE_CLAUSE", text, "1=1", "SQL condition that every account must meet."),
         Setting("DEFAULT_DOMAIN", text, "", "Domain that is appended to a login that has no `@`."),
-        Setting(f"{prefix}SELECT_CLAUSE", text, "",
-                "Query that finds an account in place of the default one: login, crypt, clear, uid, gid, home, maildir, quota, "
-                "name, options. `$(local_part)`, `$(domain)` and `$(service)` stand for what the client sent."),
-        Setting(f"{prefix}ENUMERATE_CLAUSE", text, "",
-                "Query that lists accounts in place of the default one: login, uid, gid, home, maildir, options."),
-        Setting(f"{prefix}CHPASS_CLAUSE", text, "",
-                "Statement that changes a password in place of the default one; `$(newpass)` and `$(newpass_crypt)` too."),
+        Setting(
+            f"{prefix}SELECT_CLAUSE",
+            text,
+            "",
+            "Query that finds an account in place of the default one: login, crypt, clear, uid, gid, home, maildir, quota, "
+            "name, options. `$(local_part)`, `$(domain)` and `$(service)` stand for what the client sent.",
+        ),
+        Setting(
+            f"{prefix}ENUMERATE_CLAUSE",
+            text,
+            "",
+            "Query that lists accounts in place of the default one: login, uid, gid, home, maildir, options.",
+        ),
+        Setting(
+            f"{prefix}CHPASS_CLAUSE",
+            text,
+            "",
+            "Statement that changes a password in place of the default one; `$(newpass)` and `$(newpass_crypt)` too.",
+        ),
     )
 
 
-def load(file: Path, table: Iterable[Setting], prefix: str, delivery: str,
-         finish: Callable[[Mapping[str, Any], Mapping[str, int], Path], list[Problem]]) -> SqlSettings:
+def load(
+    file: Path,
+    table: Iterable[Setting],
+    prefix: str,
+    delivery: str,
+    finish: Callable[[Mapping[str, Any], Mapping[str, int], Path], list[Problem]],
+) -> SqlSettings:
     """Read and parse an SQL module's file.
 
     :param table: all its settings: `shared_settings` and those of the connection.
@@ -120,22 +150,41 @@ def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]
     problems = []
     clauses = [f"{prefix}{kind}_CLAUSE" for kind in ("SELECT", "ENUMERATE", "CHPASS")]
     if not values[f"{prefix}USER_TABLE"] and not values[clauses[0]]:
-        problems.append(Problem(file, "not set", f"name the table with the accounts, or set {clauses[0]}",
-                                setting=f"{prefix}USER_TABLE"))
+        problems.append(
+            Problem(
+                file, "not set", f"name the table with the accounts, or set {clauses[0]}", setting=f"{prefix}USER_TABLE"
+            )
+        )
     crypt, clear = f"{prefix}CRYPT_PWFIELD", f"{prefix}CLEAR_PWFIELD"
     if values[crypt] == values[clear] == EMPTY and not values[clauses[0]]:
-        problems.append(Problem(file, f"neither this nor {clear} is set", "name the column with the passwords", setting=crypt))
+        problems.append(
+            Problem(file, f"neither this nor {clear} is set", "name the column with the passwords", setting=crypt)
+        )
     return problems
 
 
-def _settings(values: Mapping[str, Any], numbers: Mapping[str, int], prefix: str, delivery: str, file: Path) -> SqlSettings:
+def _settings(
+    values: Mapping[str, Any], numbers: Mapping[str, int], prefix: str, delivery: str, file: Path
+) -> SqlSettings:
     return SqlSettings(
-        file=file, table=values[f"{prefix}USER_TABLE"], login_field=values[f"{prefix}LOGIN_FIELD"],
-        crypt_field=values[f"{prefix}CRYPT_PWFIELD"], clear_field=values[f"{prefix}CLEAR_PWFIELD"],
-        uid_field=values[f"{prefix}UID_FIELD"], gid_field=values[f"{prefix}GID_FIELD"],
-        home_field=values[f"{prefix}HOME_FIELD"], name_field=values[f"{prefix}NAME_FIELD"],
-        maildir_field=values[f"{prefix}MAILDIR_FIELD"], delivery_field=values[delivery],
-        quota_field=values[f"{prefix}QUOTA_FIELD"], options_field=values[f"{prefix}AUXOPTIONS_FIELD"],
-        where_clause=values[f"{prefix}WHERE_CLAUSE"], default_domain=values["DEFAULT_DOMAIN"],
-        select_clause=values[f"{prefix}SELECT_CLAUSE"], enumerate_clause=values[f"{prefix}ENUMERATE_CLAUSE"],
-        chpass_clause=values[f"{prefix}CHPASS_CLAUSE"], connection=values, lines=numbers)
+        file=file,
+        table=values[f"{prefix}USER_TABLE"],
+        login_field=values[f"{prefix}LOGIN_FIELD"],
+        crypt_field=values[f"{prefix}CRYPT_PWFIELD"],
+        clear_field=values[f"{prefix}CLEAR_PWFIELD"],
+        uid_field=values[f"{prefix}UID_FIELD"],
+        gid_field=values[f"{prefix}GID_FIELD"],
+        home_field=values[f"{prefix}HOME_FIELD"],
+        name_field=values[f"{prefix}NAME_FIELD"],
+        maildir_field=values[f"{prefix}MAILDIR_FIELD"],
+        delivery_field=values[delivery],
+        quota_field=values[f"{prefix}QUOTA_FIELD"],
+        options_field=values[f"{prefix}AUXOPTIONS_FIELD"],
+        where_clause=values[f"{prefix}WHERE_CLAUSE"],
+        default_domain=values["DEFAULT_DOMAIN"],
+        select_clause=values[f"{prefix}SELECT_CLAUSE"],
+        enumerate_clause=values[f"{prefix}ENUMERATE_CLAUSE"],
+        chpass_clause=values[f"{prefix}CHPASS_CLAUSE"],
+        connection=values,
+        lines=numbers,
+    )

@@ -27,7 +27,7 @@ from authd.outcome import Reason
 DEFAULT_CHARACTER_SET = "utf8mb4"
 DEFAULT_PORT = 3306
 
-SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")
+SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108 - where MySQL that was built from source has it
 """Where servers keep their socket; C's client library has one of them compiled in for ``localhost``."""
 
 
@@ -47,10 +47,18 @@ class AuthMysql(SqlModule):
         arguments = connect_arguments(settings, self._surroundings.timeout)
         wanted = settings.connection["MYSQL_CHARACTER_SET"]
         if arguments["charset"] != wanted:
-            self._report(f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
-                         "correct the name")
-        return sqlalchemy.create_engine("mysql+pymysql://", creator=lambda: pymysql.connect(**arguments),
-                                        isolation_level="AUTOCOMMIT", hide_parameters=True, pool_size=1, max_overflow=0)
+            self._report(
+                f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
+                "correct the name"
+            )
+        return sqlalchemy.create_engine(
+            "mysql+pymysql://",
+            creator=lambda: pymysql.connect(**arguments),
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+            pool_size=1,
+            max_overflow=0,
+        )
 
     def bindable(self, value: bytes) -> str:
         # Strict: in an encoding of several bytes, a byte that is no character could swallow the escape after it.
@@ -72,8 +80,18 @@ class AuthMysql(SqlModule):
             raise TemporaryFailure(Reason.BAD_GID, _shown(gid))
         if home is None:
             raise TemporaryFailure(Reason.NO_HOME)
-        return Account(login, numeric_uid, numeric_gid, home, name=name, maildir=maildir, quota=quota, options=options,
-                       crypt=crypt, clear=clear)
+        return Account(
+            login,
+            numeric_uid,
+            numeric_gid,
+            home,
+            name=name,
+            maildir=maildir,
+            quota=quota,
+            options=options,
+            crypt=crypt,
+            clear=clear,
+        )
 
 
 def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
@@ -83,11 +101,18 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
     """
     values = settings.connection
     arguments: dict[str, Any] = {
-        "user": values["MYSQL_USERNAME"], "password": values["MYSQL_PASSWORD"], "database": values["MYSQL_DATABASE"],
-        "charset": _character_set(settings), "client_flag": values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS,
-        "connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout, "autocommit": True,
+        "user": values["MYSQL_USERNAME"],
+        "password": values["MYSQL_PASSWORD"],
+        "database": values["MYSQL_DATABASE"],
+        "charset": _character_set(settings),
+        "client_flag": values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS,
+        "connect_timeout": timeout,
+        "read_timeout": timeout,
+        "write_timeout": timeout,
+        "autocommit": True,
         # No decoders: every value comes as the bytes that the server sent, as Courier's C interface has it.
-        "conv": encoders, "use_unicode": False,
+        "conv": encoders,
+        "use_unicode": False,
     }
     host = values["MYSQL_SERVER"] or "localhost"
     socket = values["MYSQL_SOCKET"] or next((path for path in SOCKETS if os.path.exists(path)), "")
@@ -96,8 +121,13 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
     else:
         arguments["host"] = host
         arguments["port"] = values["MYSQL_PORT"] or DEFAULT_PORT
-    tls = {"key": values["MYSQL_SSL_KEY"], "cert": values["MYSQL_SSL_CERT"], "ca": values["MYSQL_SSL_CACERT"],
-           "capath": values["MYSQL_SSL_CAPATH"], "cipher": values["MYSQL_SSL_CIPHER"]}
+    tls = {
+        "key": values["MYSQL_SSL_KEY"],
+        "cert": values["MYSQL_SSL_CERT"],
+        "ca": values["MYSQL_SSL_CACERT"],
+        "capath": values["MYSQL_SSL_CAPATH"],
+        "cipher": values["MYSQL_SSL_CIPHER"],
+    }
     if any(tls.values()):
         # Courier verifies no host name either; the authority is verified where one is given.
         arguments["ssl"] = {**{name: value for name, value in tls.items() if value}, "check_hostname": False}

@@ -42,8 +42,13 @@ class AuthSqlite(SqlModule):
     def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
         path = settings.connection["SQLITE_DATABASE"]
         timeout = self._surroundings.timeout
-        return sqlalchemy.create_engine("sqlite://", creator=lambda: _connect(path, timeout), isolation_level="AUTOCOMMIT",
-                                        hide_parameters=True, poolclass=sqlalchemy.pool.NullPool)
+        return sqlalchemy.create_engine(
+            "sqlite://",
+            creator=lambda: _connect(path, timeout),
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+            poolclass=sqlalchemy.pool.NullPool,
+        )
 
     def bindable(self, value: bytes) -> str:
         try:
@@ -60,8 +65,18 @@ class AuthSqlite(SqlModule):
 
     def account_of(self, columns: Sequence[bytes | None]) -> Account:
         login, crypt, clear, uid, gid, home, maildir, quota, name, options = columns
-        return Account(login or None, unsigned(uid), unsigned(gid), home or b"", name=name or b"", maildir=maildir or None,
-                       quota=quota or None, options=options or None, crypt=crypt or b"", clear=clear or b"")
+        return Account(
+            login or None,
+            unsigned(uid),
+            unsigned(gid),
+            home or b"",
+            name=name or b"",
+            maildir=maildir or None,
+            quota=quota or None,
+            options=options or None,
+            crypt=crypt or b"",
+            clear=clear or b"",
+        )
 
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
         # Courier's module reads the ids of an enumeration by another function than those of a lookup.

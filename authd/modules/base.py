@@ -72,7 +72,7 @@ class Module(ABC):
         self._typical_hash = DECOY_HASH
 
     @classmethod
-    def remarks(cls, sysconfdir: Path) -> list[Problem]:
+    def remarks(cls, sysconfdir: Path) -> list[Problem]:  # noqa: ARG003 - for those that override it
         """Return what looks wrong in the module's file without making it unusable.  For ``authd check``."""
         return []
 
@@ -105,8 +105,12 @@ class Module(ABC):
 
     def login(self, service: bytes, user: bytes, password: bytes) -> Answer:
         """Answer an ``AUTH`` of type ``login``; the account's `clear` is the password that was given."""
-        return self._ask(service, user, lambda account: self._compare(account, password),
-                         nobody=lambda: verify(password, self._typical_hash))
+        return self._ask(
+            service,
+            user,
+            lambda account: self._compare(account, password),
+            nobody=lambda: verify(password, self._typical_hash),
+        )
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Answer:
         """Answer an ``AUTH`` of type ``cram-…``."""
@@ -116,8 +120,7 @@ class Module(ABC):
                 return reject(Reason.NO_CLEARTEXT, account)
             return _judge(account, verify_cram(account.clear, digest, challenge, response))
 
-        return self._ask(service, user, compare,
-                         nobody=lambda: verify_cram(DECOY_HASH, digest, challenge, response))
+        return self._ask(service, user, compare, nobody=lambda: verify_cram(DECOY_HASH, digest, challenge, response))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Answer:
         """Answer a ``PASSWD``: check the old password, then store the new one."""
@@ -132,8 +135,13 @@ class Module(ABC):
 
         return self._ask(service, user, change, nobody=lambda: verify(old, self._typical_hash))
 
-    def _ask(self, service: bytes, user: bytes, judge: Callable[[Account], Answer],
-             nobody: Callable[[], object] = lambda: None) -> Answer:
+    def _ask(
+        self,
+        service: bytes,
+        user: bytes,
+        judge: Callable[[Account], Answer],
+        nobody: Callable[[], object] = lambda: None,
+    ) -> Answer:
         """Find the account and let `judge` decide; call `nobody` for its cost where there is none."""
         try:
             account = self.find(service, user)

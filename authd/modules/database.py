@@ -27,7 +27,9 @@ class Database:
     :param report: writes one line to the log.
     """
 
-    def __init__(self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, report: Callable[[str], None]
+    ) -> None:
         self._make_engine = make_engine
         self._timeout = timeout
         self._report = report
@@ -61,8 +63,13 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    def _run(self, statement: Statement, values: dict[str, Any], read: Callable[[sqlalchemy.CursorResult[Any]], T],
-             secret: bool = False) -> T:
+    def _run(
+        self,
+        statement: Statement,
+        values: dict[str, Any],
+        read: Callable[[sqlalchemy.CursorResult[Any]], T],
+        secret: bool = False,
+    ) -> T:
         started = time.monotonic()
         while True:
             connection, fresh = self._connected()

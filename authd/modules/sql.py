@@ -15,20 +15,17 @@ from authd.config import rcfile
 from authd.config.problem import ConfigError, Problem
 from authd.config.remarks import leftovers
 from authd.config.setting import Setting
-from authd.config.sqlrc import EMPTY, SqlSettings
+from authd.config.sqlrc import SqlSettings
 from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.database import Database
-from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, shown, substitute, unknown_variables
+from authd.modules.sqltext import Parameter, Statement, Syntax, shown, unknown_variables
+from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Statements
 from authd.numbers import unsigned
 from authd.outcome import Reason
 
 DELIVERY_SERVICE = b"courier"
 """The service under which Courier's mail server asks where to deliver."""
-
-LOOKUP_VARIABLES = ("local_part", "domain", "service")
-CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
-"""A password change has no service in Courier's clause."""
 
 
 class Unbindable(ValueError):
@@ -90,9 +87,17 @@ class SqlModule(Module):
         for line in lines:
             if line.name.endswith("_CLAUSE"):
                 known = CHPASS_VARIABLES if line.name.endswith("CHPASS_CLAUSE") else LOOKUP_VARIABLES
-                problems += [Problem(file, f"$({name}) stands for nothing here", f"use one of {', '.join(known)}",
-                                     line.number, line.name, fatal=False)
-                             for name in unknown_variables(line.value, known)]
+                problems += [
+                    Problem(
+                        file,
+                        f"$({name}) stands for nothing here",
+                        f"use one of {', '.join(known)}",
+                        line.number,
+                        line.name,
+                        fatal=False,
+                    )
+                    for name in unknown_variables(line.value, known)
+                ]
         return problems
 
     def find(self, service: bytes, user: bytes) -> Account | None:
@@ -153,8 +158,9 @@ class SqlModule(Module):
             except TemporaryFailure as failure:
                 setting = self._setting_named_in(failure.detail) if failure.reason is Reason.QUERY_FAILED else ""
                 detail = failure.detail or failure.reason.value
-                yield Problem(settings.file, f"{what} failed: {detail}", self._mend(failure),
-                              settings.lines.get(setting), setting)
+                yield Problem(
+                    settings.file, f"{what} failed: {detail}", self._mend(failure), settings.lines.get(setting), setting
+                )
                 if failure.reason is Reason.UNREACHABLE:
                     return
 
@@ -178,8 +184,13 @@ class SqlModule(Module):
         """
         default = self._settings.default_domain.encode("utf-8", "surrogateescape")
         local_part, at, domain = user.partition(b"@")
-        values = {"user": user if at or not default else user + b"@" + default, "local_part": local_part,
-                  "domain": domain if at else default, "service": service, **more}
+        values = {
+            "user": user if at or not default else user + b"@" + default,
+            "local_part": local_part,
+            "domain": domain if at else default,
+            "service": service,
+            **more,
+        }
         return {part.name: self.bindable(values[part.name]) for part in statement if isinstance(part, Parameter)}
 
     def _refresh(self) -> None:
@@ -213,55 +224,6 @@ class SqlModule(Module):
         if failure.reason is Reason.UNREACHABLE:
             return "start the database, or correct where and as whom to connect"
         return "correct the expression or clause, or the table"
-
-
-class Statements:
-    """The statements that settings make: the administrator's clause where there is one, else the default.
-
-    :raises ConfigError: if a clause can't be used.
-    """
-
-    def __init__(self, settings: SqlSettings, syntax: Syntax) -> None:
-        self._settings = settings
-        self._syntax = syntax
-        self.select = self._clause("SELECT", settings.select_clause, LOOKUP_VARIABLES) or self._default_select(settings.maildir_field)
-        self.delivery = self.select if settings.select_clause else self._default_select(settings.delivery_field)
-        self.enumerate = self._clause("ENUMERATE", settings.enumerate_clause, LOOKUP_VARIABLES) or self._default_enumerate()
-        self.chpass = self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
-
-    def _clause(self, kind: str, clause: str, variables: Sequence[str]) -> Statement:
-        try:
-            return substitute(clause, variables, self._syntax)
-        except ClauseError as error:
-            name = next((name for name in self._settings.lines if name.endswith(f"{kind}_CLAUSE")), f"{kind}_CLAUSE")
-            problem, _, mend = str(error).partition("; ")
-            raise ConfigError(Problem(self._settings.file, problem, mend, self._settings.lines.get(name), name)) from None
-
-    def _default_select(self, maildir_field: str) -> Statement:
-        s = self._settings
-        fields = (s.login_field, s.crypt_field, s.clear_field, s.uid_field, s.gid_field, s.home_field, maildir_field,
-                  s.quota_field, s.name_field, s.options_field)
-        return (f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.login_field} = ", Parameter("user"),
-                f" AND ({s.where_clause})")
-
-    def _default_enumerate(self) -> Statement | None:
-        s = self._settings
-        if not s.table:
-            return None
-        fields = (s.login_field, s.uid_field, s.gid_field, s.home_field, s.maildir_field, s.options_field)
-        return (f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.where_clause}",)
-
-    def _default_chpass(self) -> Statement | None:
-        s = self._settings
-        columns = [(s.clear_field, "newpass"), (s.crypt_field, "newpass_crypt")]
-        assigned = [(column, variable) for column, variable in columns if column != EMPTY]
-        if not s.table or not assigned:
-            return None
-        parts: list[str | Parameter] = [f"UPDATE {s.table} SET "]
-        for number, (column, variable) in enumerate(assigned):
-            parts += [f"{', ' if number else ''}{column} = ", Parameter(variable)]
-        parts += [f" WHERE {s.login_field} = ", Parameter("user"), f" AND ({s.where_clause})"]
-        return tuple(parts)
 
 
 def _is_update(statement: Statement) -> bool:

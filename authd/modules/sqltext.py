@@ -113,8 +113,9 @@ def render(statement: Statement, paramstyle: str) -> tuple[str, tuple[str, ...]]
         mark, double = "?", False
     else:
         raise ValueError(f"paramstyle {paramstyle}")
-    text = "".join(mark if isinstance(part, Parameter) else part.replace("%", "%%") if double else part
-                   for part in statement)
+    text = "".join(
+        mark if isinstance(part, Parameter) else part.replace("%", "%%") if double else part for part in statement
+    )
     return text, tuple(part.name for part in statement if isinstance(part, Parameter))
 
 
@@ -137,7 +138,7 @@ def _tokens(clause: str, syntax: Syntax) -> Iterable[tuple[str, str]]:
             end = clause.find("*/", position + 2)
             position = len(clause) if end < 0 else end + 2
             yield "comment", clause[start:position]
-        elif re.match(r"--(\s|$)", clause[position:position + 3]) or (character == "#" and syntax.hash_comments):
+        elif re.match(r"--(\s|$)", clause[position : position + 3]) or (character == "#" and syntax.hash_comments):
             position = len(clause)
             yield "comment", clause[start:]
         elif clause.startswith("$(", position):
@@ -162,7 +163,7 @@ def _end_of_quoted(clause: str, position: int, backslash_escapes: bool) -> int:
             position += 2
         elif clause[position] != quote:
             position += 1
-        elif clause[position + 1:position + 2] == quote:
+        elif clause[position + 1 : position + 2] == quote:
             position += 2
         else:
             return position + 1
@@ -178,7 +179,8 @@ def _literal(token: str, known: frozenset[str], syntax: Syntax) -> Statement:
     """Return the expression of a string literal that has variables in it."""
     expressions: list[Statement] = []
     pieces = VARIABLE.split(token[1:-1])
-    for number, piece in enumerate(pieces):
+    for number, written in enumerate(pieces):
+        piece = written
         if number % 2:
             if piece in known:
                 expressions.append((Parameter(piece),))
@@ -209,5 +211,7 @@ def _reject_names(parts: Sequence[Part]) -> None:
             continue
         before = parts[number - 1] if number else ""
         after = parts[number + 1] if number + 1 < len(parts) else ""
-        if (isinstance(before, str) and re.search(r"[\w.]$", before)) or (isinstance(after, str) and re.match(r"[\w.]", after)):
+        if (isinstance(before, str) and re.search(r"[\w.]$", before)) or (
+            isinstance(after, str) and re.match(r"[\w.]", after)
+        ):
             raise ClauseError(f"$({part.name}) can't be part of a table's or column's name; compare a column with it")

@@ -24,8 +24,14 @@ def _library() -> ctypes.CDLL:
     library.crypt_rn.restype = ctypes.c_char_p
     library.crypt_rn.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int]
     library.crypt_gensalt_rn.restype = ctypes.c_char_p
-    library.crypt_gensalt_rn.argtypes = [ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_int,
-                                         ctypes.c_char_p, ctypes.c_int]
+    library.crypt_gensalt_rn.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_ulong,
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_int,
+    ]
     return library
 
 

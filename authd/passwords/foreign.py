@@ -14,8 +14,15 @@ from typing import Any
 ARGON2_SCHEMES = (b"{ARGON2}", b"{ARGON2I}", b"{ARGON2ID}", b"{ARGON2D}")
 """Dovecot's names in front of an argon2 hash."""
 
-_LIBRARY_SCHEMES = ("ldap_pbkdf2_sha1", "ldap_pbkdf2_sha256", "ldap_pbkdf2_sha512",
-                    "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512", "argon2")
+_LIBRARY_SCHEMES = (
+    "ldap_pbkdf2_sha1",
+    "ldap_pbkdf2_sha256",
+    "ldap_pbkdf2_sha512",
+    "pbkdf2_sha1",
+    "pbkdf2_sha256",
+    "pbkdf2_sha512",
+    "argon2",
+)
 
 PREFIXES = (b"{PBKDF2", b"$pbkdf2", b"$argon2", *ARGON2_SCHEMES)
 
@@ -50,21 +57,21 @@ def make_like(password: bytes, stored: bytes) -> bytes | None:
     if name is None:
         return None
     # Dovecot's name in front is kept; {PBKDF2…} is part of the library's own form.
-    return stored[:-len(hashed)] + make(password, name)
+    return stored[: -len(hashed)] + make(password, name)
 
 
 def make(password: bytes, name: str) -> bytes:
     """Return `password` hashed by the library's scheme `name`."""
-    hashed: str = _context().hash(password, scheme=name)
+    hashed: str = _context().handler(name).hash(password)
     return hashed.encode()
 
 
 def _library_form(stored: bytes) -> bytes | None:
     """Return `stored` as the library spells it; ``None`` where it begins with none of `PREFIXES`."""
-    prefix = next((prefix for prefix in PREFIXES if stored[:len(prefix)].lower() == prefix.lower()), None)
+    prefix = next((prefix for prefix in PREFIXES if stored[: len(prefix)].lower() == prefix.lower()), None)
     if prefix is None:
         return None
     if prefix in ARGON2_SCHEMES:
-        return stored[len(prefix):]
+        return stored[len(prefix) :]
     end = stored.find(b"}") + 1
     return stored[:end].upper() + stored[end:]

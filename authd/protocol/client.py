@@ -64,10 +64,18 @@ def decode_account(reply: bytes) -> Account | None:
     else:
         raise ReplyError("the reply ended before its last line" if reply else "the daemon closed without a reply")
     return Account(
-        address=values.get(b"ADDRESS"), uid=_number(values.get(b"UID")), gid=_number(values.get(b"GID")),
-        home=values.get(b"HOME", b""), username=values.get(b"USERNAME"), name=values.get(b"NAME"),
-        maildir=values.get(b"MAILDIR"), quota=values.get(b"QUOTA"), options=values.get(b"OPTIONS"),
-        crypt=values.get(b"PASSWD"), clear=values.get(b"PASSWD2"))
+        address=values.get(b"ADDRESS"),
+        uid=_number(values.get(b"UID")),
+        gid=_number(values.get(b"GID")),
+        home=values.get(b"HOME", b""),
+        username=values.get(b"USERNAME"),
+        name=values.get(b"NAME"),
+        maildir=values.get(b"MAILDIR"),
+        quota=values.get(b"QUOTA"),
+        options=values.get(b"OPTIONS"),
+        crypt=values.get(b"PASSWD"),
+        clear=values.get(b"PASSWD2"),
+    )
 
 
 def decode_enumeration(reply: bytes) -> Iterator[Entry]:

@@ -59,14 +59,14 @@ class RequestParser:
             if end < 0:
                 self._scanned = len(self._buffer)
                 return None
-            line = bytes(self._buffer[self._start:end]).partition(b"\0")[0]
+            line = bytes(self._buffer[self._start : end]).partition(b"\0")[0]
             self._start = end + 1
             request = self._line(line)
             if request is not None:
                 return request
         if len(self._buffer) - self._start < self._body_length:
             return None
-        return parse_auth_body(bytes(self._buffer[self._start:self._start + self._body_length]))
+        return parse_auth_body(bytes(self._buffer[self._start : self._start + self._body_length]))
 
     def _line(self, line: bytes) -> Request | None:
         """Act on one line; return a request if it was the last one needed."""

@@ -28,10 +28,18 @@ def account_reply(account: Account, default_options: bytes) -> bytes:
     """
     name = account.name if account.name is None else account.name.partition(b",")[0]
     fields: tuple[tuple[bytes, bytes | None], ...] = (
-        (b"USERNAME", account.username), (b"UID", b"%d" % account.uid), (b"GID", b"%d" % account.gid),
-        (b"HOME", account.home), (b"ADDRESS", account.address), (b"NAME", name), (b"MAILDIR", account.maildir),
-        (b"QUOTA", account.quota), (b"PASSWD", account.crypt), (b"PASSWD2", account.clear),
-        (b"OPTIONS", merge_options(account.options, default_options) or None))
+        (b"USERNAME", account.username),
+        (b"UID", b"%d" % account.uid),
+        (b"GID", b"%d" % account.gid),
+        (b"HOME", account.home),
+        (b"ADDRESS", account.address),
+        (b"NAME", name),
+        (b"MAILDIR", account.maildir),
+        (b"QUOTA", account.quota),
+        (b"PASSWD", account.crypt),
+        (b"PASSWD2", account.clear),
+        (b"OPTIONS", merge_options(account.options, default_options) or None),
+    )
     lines = [b"%b=%b\n" % (key, text_of(value)) for key, value in fields if value is not None]
     return b"".join(lines) + END
 

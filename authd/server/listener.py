@@ -82,5 +82,6 @@ def _check_directory(directory: Path) -> None:
     if not stat.S_ISDIR(mode):
         raise ListenError(f"{directory}: not a directory; correct authdaemonvar")
     if mode & stat.S_IWOTH:
-        raise ListenError(f"{directory}: others can write to it, and could put a socket of theirs in its place; "
-                          f"chmod o-w {directory}")
+        raise ListenError(
+            f"{directory}: others can write to it, and could put a socket of theirs in its place; chmod o-w {directory}"
+        )

@@ -15,10 +15,22 @@ LOGGER = logging.getLogger("authd")
 NOTICE = 25
 """Between INFO and WARNING: what syslog calls notice; rejected logins."""
 
-_PRIORITIES = {logging.DEBUG: syslog.LOG_DEBUG, logging.INFO: syslog.LOG_INFO, NOTICE: syslog.LOG_NOTICE,
-               logging.WARNING: syslog.LOG_WARNING, logging.ERROR: syslog.LOG_ERR, logging.CRITICAL: syslog.LOG_CRIT}
-_LABELS = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", NOTICE: "NOTICE", logging.WARNING: "WARN",
-           logging.ERROR: "ERR", logging.CRITICAL: "CRIT"}
+_PRIORITIES = {
+    logging.DEBUG: syslog.LOG_DEBUG,
+    logging.INFO: syslog.LOG_INFO,
+    NOTICE: syslog.LOG_NOTICE,
+    logging.WARNING: syslog.LOG_WARNING,
+    logging.ERROR: syslog.LOG_ERR,
+    logging.CRITICAL: syslog.LOG_CRIT,
+}
+_LABELS = {
+    logging.DEBUG: "DEBUG",
+    logging.INFO: "INFO",
+    NOTICE: "NOTICE",
+    logging.WARNING: "WARN",
+    logging.ERROR: "ERR",
+    logging.CRITICAL: "CRIT",
+}
 
 
 class _Formatter(logging.Formatter):

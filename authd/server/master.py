@@ -73,8 +73,14 @@ class Master:
     :param master_only: descriptors that workers must not hold, such as the one with the pid file's lock.
     """
 
-    def __init__(self, listener: socket.socket, plan: Plan, replan: Callable[[], Plan], on_ready: Callable[[], None],
-                 master_only: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        plan: Plan,
+        replan: Callable[[], Plan],
+        on_ready: Callable[[], None],
+        master_only: tuple[int, ...] = (),
+    ) -> None:
         self._master_only = master_only
         self._listener = listener
         self._plan = plan
@@ -137,7 +143,9 @@ class Master:
             LOGGER.error("reload: %s (the settings before stay in force)", error)
             return
         if plan.settings.directory != self._plan.settings.directory:
-            LOGGER.error("reload: authdaemonvar was changed, which needs a restart; still at %s", self._plan.settings.directory)
+            LOGGER.error(
+                "reload: authdaemonvar was changed, which needs a restart; still at %s", self._plan.settings.directory
+            )
         self._plan = plan
         set_debug(plan.settings.debug_login > 0)
         self._announce(plan)

@@ -50,8 +50,13 @@ class Responder:
             case Enumerate():
                 return self._enumerate(remote_ip)
             case Rejected():
-                LOGGER.log(NOTICE, "request: result=reject service=%s%s reason=%s", quoted(request.service),
-                           _ip(remote_ip), quoted(request.problem.encode()))
+                LOGGER.log(
+                    NOTICE,
+                    "request: result=reject service=%s%s reason=%s",
+                    quoted(request.service),
+                    _ip(remote_ip),
+                    quoted(request.problem.encode()),
+                )
                 return FAIL
             case Dropped():
                 LOGGER.info("request: result=dropped%s reason=%s", _ip(remote_ip), quoted(request.problem.encode()))
@@ -82,8 +87,12 @@ class Responder:
                     reply += entry_line(entry, self._default_options)
                     count += 1
             except TemporaryFailure as failure:
-                LOGGER.warning("enumerate: result=tempfail module=%s%s reason=%s", module, _ip(remote_ip),
-                               quoted(str(failure).encode()))
+                LOGGER.warning(
+                    "enumerate: result=tempfail module=%s%s reason=%s",
+                    module,
+                    _ip(remote_ip),
+                    quoted(str(failure).encode()),
+                )
                 # Without its last line the list says that it is not all there is.
                 return bytes(reply)
         LOGGER.info("enumerate: result=ok accounts=%d%s", count, _ip(remote_ip))
@@ -97,18 +106,30 @@ class Responder:
                 kind = "login" if isinstance(request, Login) else f"cram-{request.digest}"
                 LOGGER.debug("received auth request, service=%s, authtype=%s", quoted(request.service), kind)
             case ChangePassword():
-                LOGGER.debug("received password change request, service=%s, user=%s", quoted(request.service),
-                             quoted(request.user))
+                LOGGER.debug(
+                    "received password change request, service=%s, user=%s",
+                    quoted(request.service),
+                    quoted(request.user),
+                )
             case _:
                 pass
         if self._debug >= LOG_PASSWORDS:
             match request:
                 case Login():
-                    LOGGER.debug("LOGIN:%s username=%s, password=%s", _ip(remote_ip), quoted(request.user),
-                                 quoted(request.password))
+                    LOGGER.debug(
+                        "LOGIN:%s username=%s, password=%s",
+                        _ip(remote_ip),
+                        quoted(request.user),
+                        quoted(request.password),
+                    )
                 case ChangePassword():
-                    LOGGER.debug("PASSWD:%s username=%s, old password=%s, new password=%s", _ip(remote_ip),
-                                 quoted(request.user), quoted(request.old), quoted(request.new))
+                    LOGGER.debug(
+                        "PASSWD:%s username=%s, old password=%s, new password=%s",
+                        _ip(remote_ip),
+                        quoted(request.user),
+                        quoted(request.old),
+                        quoted(request.new),
+                    )
                 case _:
                     pass
 
@@ -116,10 +137,19 @@ class Responder:
         def shown(value: bytes | None) -> str:
             return "<null>" if value is None else quoted(value)
 
-        LOGGER.debug("Authenticated: sysusername=%s, sysuserid=%d, sysgroupid=%d, homedir=%s, address=%s, fullname=%s, "
-                     "maildir=%s, quota=%s, options=%s", shown(account.username), account.uid, account.gid,
-                     shown(account.home), shown(account.address), shown(account.name), shown(account.maildir),
-                     shown(account.quota), shown(account.options))
+        LOGGER.debug(
+            "Authenticated: sysusername=%s, sysuserid=%d, sysgroupid=%d, homedir=%s, address=%s, fullname=%s, "
+            "maildir=%s, quota=%s, options=%s",
+            shown(account.username),
+            account.uid,
+            account.gid,
+            shown(account.home),
+            shown(account.address),
+            shown(account.name),
+            shown(account.maildir),
+            shown(account.quota),
+            shown(account.options),
+        )
         if self._debug >= LOG_PASSWORDS:
             LOGGER.debug("Authenticated: clearpasswd=%s, passwd=%s", shown(account.clear), shown(account.crypt))
 
@@ -127,12 +157,22 @@ class Responder:
 _LEVELS = {Outcome.OK: logging.INFO, Outcome.REJECT: NOTICE, Outcome.TEMPFAIL: logging.WARNING}
 
 
-def _log_decision(what: str, request: Lookup | Login | Cram | ChangePassword, decision: Decision, remote_ip: bytes) -> None:
+def _log_decision(
+    what: str, request: Lookup | Login | Cram | ChangePassword, decision: Decision, remote_ip: bytes
+) -> None:
     """Write the one line of a finished request; its fields are described in docs/log.md."""
     step = decision.decisive
-    LOGGER.log(_LEVELS[max(decision.outcome, step.answer.outcome, key=_SEVERITY.index)],
-               "%s: result=%s module=%s service=%s user=%s%s reason=%s", what, decision.outcome.value, step.module or "-",
-               quoted(request.service), quoted(request.user), _ip(remote_ip), quoted(step.answer.describe().encode()))
+    LOGGER.log(
+        _LEVELS[max(decision.outcome, step.answer.outcome, key=_SEVERITY.index)],
+        "%s: result=%s module=%s service=%s user=%s%s reason=%s",
+        what,
+        decision.outcome.value,
+        step.module or "-",
+        quoted(request.service),
+        quoted(request.user),
+        _ip(remote_ip),
+        quoted(step.answer.describe().encode()),
+    )
 
 
 _SEVERITY = (Outcome.OK, Outcome.REJECT, Outcome.TEMPFAIL)

@@ -121,7 +121,9 @@ class Worker:
     def _make_room(self) -> None:
         """So many clients wait that descriptors run out: let the one go that has kept its request to itself the longest."""
         if self._readers:
-            LOGGER.warning("out of descriptors with %d clients waiting; raise the limit of open files", len(self._readers))
+            LOGGER.warning(
+                "out of descriptors with %d clients waiting; raise the limit of open files", len(self._readers)
+            )
             self._drop(next(iter(self._readers)), self._readers)
 
     def _serve(self, connection: Connection, known: bool) -> None:

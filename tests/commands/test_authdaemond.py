@@ -17,7 +17,6 @@ from tests.support.site import GOOD
 from tests.support.sysconf import write_authdaemonrc
 from tests.support.wire import exchange
 
-
 OTHER_DEV = """
 mount -t tmpfs none "$1"
 for node in null urandom; do touch "$1/$node"; mount --bind "/dev/$node" "$1/$node"; done
@@ -38,8 +37,14 @@ class Service:
 
     def __call__(self, *words: str, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
         """Run ``authdaemond`` with `words`; return its exit status and all that it said."""
-        done = subprocess.run([*prefix, command("authdaemond"), *words, "--sysconfdir", str(self.site.etc)],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [*prefix, command("authdaemond"), *words, "--sysconfdir", str(self.site.etc)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         return done.returncode, done.stdout + done.stderr
 
     @property
@@ -89,7 +94,10 @@ def test_a_crash_is_told_and_does_not_stop_a_start(service: Service) -> None:
     service("start")
     pid = service.pid
     os.kill(pid, 9)
-    wait_until(lambda: service("status") == (1, f"not running, but {service.site.run / 'pid'} was left behind\n"), "the crash is told")
+    wait_until(
+        lambda: service("status") == (1, f"not running, but {service.site.run / 'pid'} was left behind\n"),
+        "the crash is told",
+    )
     assert service("start") == (0, "")
     assert service.pid != pid
     assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
@@ -110,8 +118,10 @@ def test_a_directory_that_others_can_write_to_is_refused(service: Service) -> No
     service.site.run.chmod(0o757)
     code, said = service("start")
     assert code == 1
-    assert said == (f"{service.site.run}: others can write to it, and could put a socket of theirs in its place; "
-                    f"chmod o-w {service.site.run}\n")
+    assert said == (
+        f"{service.site.run}: others can write to it, and could put a socket of theirs in its place; "
+        f"chmod o-w {service.site.run}\n"
+    )
 
 
 def test_a_missing_directory_is_told(service: Service) -> None:
@@ -128,8 +138,9 @@ def test_another_daemon_is_left_alone(service: Service) -> None:
         other.bind(str(service.site.socket))
         other.listen()
         other.settimeout(30)
-        started = subprocess.Popen([command("authdaemond"), "start", "--sysconfdir", str(service.site.etc)],
-                                   stderr=subprocess.PIPE, text=True)
+        started = subprocess.Popen(
+            [command("authdaemond"), "start", "--sysconfdir", str(service.site.etc)], stderr=subprocess.PIPE, text=True
+        )
         other.accept()[0].close()
         _, said = started.communicate(timeout=60)
     assert started.returncode == 1
@@ -138,14 +149,27 @@ def test_another_daemon_is_left_alone(service: Service) -> None:
     service.site.socket.unlink()
 
 
-@pytest.mark.parametrize(("name", "content", "told"), [
-    ("authdaemonrc", "daemons=many\n", "authdaemonrc:1: daemons: expected a number from 1 to 1000, found many; correct the value"),
-    ("authdaemonrc", None, "can't be read: No such file or directory"),
-    ("authsqliterc", "SQLITE_USER_TABLE mailbox\nSQLITE_CLEAR_PWFIELD c\n", "authsqliterc: SQLITE_DATABASE: not set; "),
-    ("authsqliterc", None, "authsqliterc: can't be read: No such file or directory; create it"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "authdaemonrc",
+            "daemons=many\n",
+            "authdaemonrc:1: daemons: expected a number from 1 to 1000, found many; correct the value",
+        ),
+        ("authdaemonrc", None, "can't be read: No such file or directory"),
+        (
+            "authsqliterc",
+            "SQLITE_USER_TABLE mailbox\nSQLITE_CLEAR_PWFIELD c\n",
+            "authsqliterc: SQLITE_DATABASE: not set; ",
+        ),
+        ("authsqliterc", None, "authsqliterc: can't be read: No such file or directory; create it"),
+    ],
+)
 @pytest.mark.parametrize("verb", ["start", "restart", "reload"])
-def test_broken_files_are_told_and_cost_nothing(service: Service, name: str, content: str | None, told: str, verb: str) -> None:
+def test_broken_files_are_told_and_cost_nothing(
+    service: Service, name: str, content: str | None, told: str, verb: str
+) -> None:
     if verb != "start":
         service("start")
     file = service.site.etc / name
@@ -176,12 +200,17 @@ def test_lines_go_to_syslog(service: Service, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(log))
         syslog.settimeout(30)
-        assert service("start", prefix=("unshare", "-m", "sh", "-ec", OTHER_DEV, "sh", str(tmp_path / "dev"), str(log))) == (0, "")
+        assert service(
+            "start", prefix=("unshare", "-m", "sh", "-ec", OTHER_DEV, "sh", str(tmp_path / "dev"), str(log))
+        ) == (0, "")
         exchange(service.site.socket, GOOD)
-        lines = []
+        lines: list[str] = []
         while not lines or "login:" not in lines[-1]:
             lines.append(syslog.recv(8192).decode())
     facility_mail, info = 2, 6
     assert lines[-1].startswith(f"<{facility_mail * 8 + info}>")
     assert "mailauth[" in lines[-1]
-    assert 'login: result=ok module=authsqlite service="imap" user="user@example.org" reason="password matches"' in lines[-1]
+    assert (
+        'login: result=ok module=authsqlite service="imap" user="user@example.org" reason="password matches"'
+        in lines[-1]
+    )

@@ -16,8 +16,15 @@ from tests.support.sysconf import changed, write_authdaemonrc
 
 def run(name: str, *words: str, typed: str = "", environment: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a command with `typed` at its standard input."""
-    done = subprocess.run([command(name), *words], input=typed, capture_output=True, text=True, timeout=60, check=False,
-                          env={**os.environ, **(environment or {})})
+    done = subprocess.run(
+        [command(name), *words],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -31,12 +38,19 @@ def explain(site: Authd, *words: str) -> tuple[int, list[str]]:
 
 
 def test_authtest_explains(site: Authd) -> None:
-    assert explain(site, "user@example.org", "secret") == (0, [
-        "authsqlite: ok: password matches", "result: ok: the client gets the account"])
-    assert explain(site, "user@example.org", "wrong") == (1, [
-        "authsqlite: reject: wrong password", "result: reject: the client gets FAIL"])
+    assert explain(site, "user@example.org", "secret") == (
+        0,
+        ["authsqlite: ok: password matches", "result: ok: the client gets the account"],
+    )
+    assert explain(site, "user@example.org", "wrong") == (
+        1,
+        ["authsqlite: reject: wrong password", "result: reject: the client gets FAIL"],
+    )
     assert explain(site, "nobody") == (1, ["authsqlite: reject: no such user", "result: reject: the client gets FAIL"])
-    assert explain(site, "user@example.org") == (0, ["authsqlite: ok: found", "result: ok: the client gets the account"])
+    assert explain(site, "user@example.org") == (
+        0,
+        ["authsqlite: ok: found", "result: ok: the client gets the account"],
+    )
     assert explain(site, "user@example.org", "secret", "changed")[0] == 0
     assert explain(site, "user@example.org", "changed")[0] == 0
 
@@ -44,13 +58,21 @@ def test_authtest_explains(site: Authd) -> None:
 def test_authtest_explains_what_the_database_says(site: Authd) -> None:
     rc = site.etc / "authsqliterc"
     rc.write_text(changed(rc.read_text(), SQLITE_QUOTA_FIELD="nosuch"))
-    assert explain(site, "user@example.org", "secret") == (1, [
-        "authsqlite: tempfail: query failed: no such column: nosuch",
-        "result: tempfail: the client gets no reply, and takes it for a temporary failure"])
+    assert explain(site, "user@example.org", "secret") == (
+        1,
+        [
+            "authsqlite: tempfail: query failed: no such column: nosuch",
+            "result: tempfail: the client gets no reply, and takes it for a temporary failure",
+        ],
+    )
     rc.write_text(changed(rc.read_text(), SQLITE_DATABASE="/nonexistent"))
-    assert explain(site, "user@example.org") == (1, [
-        "authsqlite: tempfail: database unreachable: unable to open database file",
-        "result: tempfail: the client gets no reply, and takes it for a temporary failure"])
+    assert explain(site, "user@example.org") == (
+        1,
+        [
+            "authsqlite: tempfail: database unreachable: unable to open database file",
+            "result: tempfail: the client gets no reply, and takes it for a temporary failure",
+        ],
+    )
 
 
 def test_authtest_reads_passwords_from_standard_input(site: Authd) -> None:
@@ -58,7 +80,10 @@ def test_authtest_reads_passwords_from_standard_input(site: Authd) -> None:
     at = ("--sysconfdir", str(site.etc), "--password-stdin")
     assert run("authtest", *at, "user@example.org", typed="secret\n")[0] == 0
     assert run("authtest", *at, "user@example.org", typed="wrong\n")[0] == 1
-    assert run("authtest", *at, "user@example.org", "-", "-", typed="secret\nnew one\n")[::2] == (0, "Password change succeeded.\n")
+    assert run("authtest", *at, "user@example.org", "-", "-", typed="secret\nnew one\n")[::2] == (
+        0,
+        "Password change succeeded.\n",
+    )
     assert run("authtest", *at, "user@example.org", typed="new one\n")[0] == 0
 
 
@@ -72,7 +97,12 @@ def test_help(name: str) -> None:
 def test_files_are_found(site: Authd, tmp_path: Path) -> None:
     site.start()
     assert run("authtest", "user@example.org", environment={"AUTHD_SYSCONFDIR": str(site.etc)})[0] == 0
-    assert run("authtest", f"--sysconfdir={site.etc}", "user@example.org", environment={"AUTHD_SYSCONFDIR": "/nonexistent"})[0] == 0
+    assert (
+        run(
+            "authtest", f"--sysconfdir={site.etc}", "user@example.org", environment={"AUTHD_SYSCONFDIR": "/nonexistent"}
+        )[0]
+        == 0
+    )
     code, _, complaint = run("authtest", "--sysconfdir", str(tmp_path / "none"), "user@example.org")
     assert code == 1
     assert complaint.startswith(f"{tmp_path / 'none' / 'authdaemonrc'}: can't be read: No such file or directory; ")
@@ -98,7 +128,9 @@ class TestAuthpasswd:
         assert said == ""
         assert complaint
 
-    @pytest.mark.parametrize(("second", "code", "told"), [("secret", 0, b"$6$"), ("other", 1, b"Passwords don't match.")])
+    @pytest.mark.parametrize(
+        ("second", "code", "told"), [("secret", 0, b"$6$"), ("other", 1, b"Passwords don't match.")]
+    )
     def test_the_terminal_is_asked_twice_without_echo(self, second: str, code: int, told: bytes) -> None:
         pid, terminal = pty.fork()
         if pid == 0:
@@ -124,18 +156,29 @@ def _shown_until(terminal: int, expected: bytes) -> bytes:
 
 class TestCheck:
     def test_a_good_installation(self, site: Authd) -> None:
-        assert run("authd", "check", "--sysconfdir", str(site.etc)) == (0, f"{site.etc}/authdaemonrc: authsqlite: ready\n", "")
+        assert run("authd", "check", "--sysconfdir", str(site.etc)) == (
+            0,
+            f"{site.etc}/authdaemonrc: authsqlite: ready\n",
+            "",
+        )
 
     def test_problems_name_file_line_and_mend(self, site: Authd) -> None:
         rc = site.etc / "authsqliterc"
-        content = changed(rc.read_text(), SQLITE_QUOTA_FIELD="nosuch", SQLITE_UID_FIELD="2525(the mail user's, 邮件)",
-                          SQLITE_COLOUR="blue", SQLITE_SELECT_CLAUSE=None)
+        content = changed(
+            rc.read_text(),
+            SQLITE_QUOTA_FIELD="nosuch",
+            SQLITE_UID_FIELD="2525(the mail user's, 邮件)",
+            SQLITE_COLOUR="blue",
+            SQLITE_SELECT_CLAUSE=None,
+        )
         rc.write_text(content)
         lines = {line.split("\t")[0]: number for number, line in enumerate(content.splitlines(), 1)}
         code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
-        assert (f'remark: {rc}:{lines["SQLITE_UID_FIELD"]}: SQLITE_UID_FIELD: '
-                '"(the mail user\'s, 邮件)" seems to be a remark; put the remark on a line of its own') in said
+        assert (
+            f"remark: {rc}:{lines['SQLITE_UID_FIELD']}: SQLITE_UID_FIELD: "
+            '"(the mail user\'s, 邮件)" seems to be a remark; put the remark on a line of its own'
+        ) in said
         assert f"remark: {rc}:{lines['SQLITE_COLOUR']}: SQLITE_COLOUR: unknown setting, without effect; " in said
         assert "error: " in said
 
@@ -143,19 +186,25 @@ class TestCheck:
         rc = site.etc / "authsqliterc"
         content = changed(rc.read_text(), SQLITE_QUOTA_FIELD="nosuch")
         rc.write_text(content)
-        number = next(number for number, line in enumerate(content.splitlines(), 1) if line.startswith("SQLITE_QUOTA_FIELD"))
+        number = next(
+            number for number, line in enumerate(content.splitlines(), 1) if line.startswith("SQLITE_QUOTA_FIELD")
+        )
         code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
-        assert said.splitlines()[0] == (f"error: {rc}:{number}: SQLITE_QUOTA_FIELD: looking up an account failed: no such column: "
-                                        "nosuch; correct the expression or clause, or the table")
+        assert said.splitlines()[0] == (
+            f"error: {rc}:{number}: SQLITE_QUOTA_FIELD: looking up an account failed: no such column: "
+            "nosuch; correct the expression or clause, or the table"
+        )
 
     def test_an_unreachable_database(self, site: Authd) -> None:
         rc = site.etc / "authsqliterc"
         rc.write_text(changed(rc.read_text(), SQLITE_DATABASE="/nonexistent"))
         code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
-        assert said == (f"error: {rc}: looking up an account failed: unable to open database file; "
-                        "start the database, or correct where and as whom to connect\n")
+        assert said == (
+            f"error: {rc}: looking up an account failed: unable to open database file; "
+            "start the database, or correct where and as whom to connect\n"
+        )
 
     def test_unknown_modules_and_variables(self, site: Authd) -> None:
         write_authdaemonrc(site.etc, site.run, "authsqlite authnone", AUTHD_COLOUR="x", LOGGEROPTS="-droproot")
@@ -166,7 +215,10 @@ class TestCheck:
         assert "authmodulelist: there is no module authnone; use one of authmysql, authsqlite, or remove it" in said
         assert "AUTHD_COLOUR: unknown setting; see docs/settings.md" in said
         assert "LOGGEROPTS: -droproot has no effect; remove it" in said
-        assert "SQLITE_CHPASS_CLAUSE: $(newpas) stands for nothing here; use one of local_part, domain, newpass, newpass_crypt" in said
+        assert (
+            "SQLITE_CHPASS_CLAUSE: $(newpas) stands for nothing here; use one of local_part, domain, newpass, newpass_crypt"
+            in said
+        )
 
     @pytest.mark.parametrize(("name", "content"), [("authdaemonrc", "nonsense\n"), ("authsqliterc", "nonsense\n")])
     def test_broken_files(self, site: Authd, name: str, content: str) -> None:

@@ -30,7 +30,7 @@ def _connected(stack: ExitStack, path: Path, sent: bytes = b"") -> socket.socket
 def test_half_requests_hold_nobody_up(authd: Authd) -> None:
     """Ten times as many clients as workers send half a request and stay; everybody else is served as before."""
     with ExitStack() as stack:
-        stalled = [_connected(stack, authd.socket, GOOD[:length % (len(GOOD) - 1)]) for length in range(30)]
+        stalled = [_connected(stack, authd.socket, GOOD[: length % (len(GOOD) - 1)]) for length in range(30)]
         for _ in range(200):
             assert exchange(authd.socket, GOOD).endswith(b"\n.\n")
         rest = stalled[20]
@@ -92,7 +92,7 @@ def test_vanishing_clients_leave_nothing_behind(authd: Authd) -> None:
         for number in range(rounds):
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(authd.socket))
-                client.sendall(GOOD[:number % len(GOOD) + 1])
+                client.sendall(GOOD[: number % len(GOOD) + 1])
 
     come_and_go(1000)
     exchange(authd.socket, GOOD)

@@ -58,10 +58,13 @@ def _start(site: Authd, **settings: str) -> None:
     site.start()
 
 
-@pytest.mark.parametrize(("tempfail", "reply"), [({}, b"FAIL\n"), ({"AUTHD_LOGIN_TEMPFAIL": "fail"}, b"FAIL\n"),
-                                                 ({"AUTHD_LOGIN_TEMPFAIL": "close"}, b"")])
-def test_requests_fail_as_the_setting_says_and_succeed_at_once_again(running: MariaDB, site: Authd, tempfail: dict[str, str],
-                                                                     reply: bytes) -> None:
+@pytest.mark.parametrize(
+    ("tempfail", "reply"),
+    [({}, b"FAIL\n"), ({"AUTHD_LOGIN_TEMPFAIL": "fail"}, b"FAIL\n"), ({"AUTHD_LOGIN_TEMPFAIL": "close"}, b"")],
+)
+def test_requests_fail_as_the_setting_says_and_succeed_at_once_again(
+    running: MariaDB, site: Authd, tempfail: dict[str, str], reply: bytes
+) -> None:
     _start(site, **tempfail)
     assert exchange(site.socket, LOGIN).endswith(b"\n.\n")
     running.stop()
@@ -71,7 +74,10 @@ def test_requests_fail_as_the_setting_says_and_succeed_at_once_again(running: Ma
         assert exchange(site.socket, passwd("imap", "user@example.org", "secret", "new")) == b"FAIL\n"
         # An empty list that looks finished would make shared folders vanish.
         assert exchange(site.socket, b"ENUMERATE\n") == b"# authmysql\n\n"
-    assert 'result=tempfail module=authmysql service="imap" user="user@example.org" reason="database unreachable: ' in site.logged()
+    assert (
+        'result=tempfail module=authmysql service="imap" user="user@example.org" reason="database unreachable: '
+        in site.logged()
+    )
     running.start()
     assert exchange(site.socket, LOGIN).endswith(b"\n.\n")
     assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")

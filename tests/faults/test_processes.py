@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tests.support.daemon import Authd
 from tests.support.processes import wait_until
-from tests.support.sysconf import write_authdaemonrc
 from tests.support.site import GOOD
+from tests.support.sysconf import write_authdaemonrc
 from tests.support.wire import exchange, pre, read_to_end
 
 
@@ -71,7 +71,7 @@ def test_a_worker_that_keeps_dying_waits_longer_each_time(authd: Authd) -> None:
     pid = authd.workers()[0]
     for _ in range(3):
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: len(set(authd.workers()) - victims) == 1, "another worker")  # noqa: B023
+        wait_until(lambda: len(set(authd.workers()) - victims) == 1, "another worker")
         pid = (set(authd.workers()) - victims).pop()
         victims.add(pid)
     assert re.findall(r"starts in (\S+) s", authd.logged()) == ["0.1", "0.2", "0.4"]
@@ -84,7 +84,9 @@ def test_a_reload_loses_no_request(authd: Authd) -> None:
         load.wait_for_more(50)
         for number in range(1, 5):
             before = set(authd.workers())
-            write_authdaemonrc(authd.etc, authd.run, "authsqlite", daemons=str(number + 1), DEFAULTOPTIONS=f"x={number}")
+            write_authdaemonrc(
+                authd.etc, authd.run, "authsqlite", daemons=str(number + 1), DEFAULTOPTIONS=f"x={number}"
+            )
             authd.process.send_signal(signal.SIGHUP)
             wait_until(lambda: not before & set(authd.workers()), "the old workers have ended")  # noqa: B023
             load.wait_for_more(50)
@@ -118,8 +120,12 @@ def _sockets(pid: int) -> int:
 def test_a_reload_of_broken_settings_changes_nothing(authd: Authd) -> None:
     assert authd.process is not None
     before = authd.workers()
-    for content in ("daemons=x\n", 'authmodulelist="authsqlite"\nno equals sign\n', 'authmodulelist=""\n',
-                    'authmodulelist="authnone"\ndaemons=2\n'):
+    for content in (
+        "daemons=x\n",
+        'authmodulelist="authsqlite"\nno equals sign\n',
+        'authmodulelist=""\n',
+        'authmodulelist="authnone"\ndaemons=2\n',
+    ):
         (authd.etc / "authdaemonrc").write_text(content)
         logged = len(authd.logged())
         authd.process.send_signal(signal.SIGHUP)

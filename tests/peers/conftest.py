@@ -20,10 +20,13 @@ INSERT = f"INSERT INTO mailbox ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] 
 def fill(server: MariaDB) -> None:
     """Make the ``extmail`` database anew, with all accounts."""
     server.execute(
-        "DROP DATABASE IF EXISTS extmail", "CREATE DATABASE extmail CHARACTER SET utf8mb4",
+        "DROP DATABASE IF EXISTS extmail",
+        "CREATE DATABASE extmail CHARACTER SET utf8mb4",
         "CREATE OR REPLACE USER extmail@localhost IDENTIFIED BY 'extmail'",
         "CREATE OR REPLACE USER extmail@'127.0.0.1' IDENTIFIED BY 'extmail'",
-        "GRANT SELECT, UPDATE ON extmail.* TO extmail@localhost", "GRANT SELECT, UPDATE ON extmail.* TO extmail@'127.0.0.1'")
+        "GRANT SELECT, UPDATE ON extmail.* TO extmail@localhost",
+        "GRANT SELECT, UPDATE ON extmail.* TO extmail@'127.0.0.1'",
+    )
     with server.connect(database="extmail") as connection, connection.cursor() as cursor:
         cursor.execute(TABLE)
         cursor.executemany(INSERT, ROWS)

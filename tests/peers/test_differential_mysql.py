@@ -13,7 +13,7 @@ from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair, change_and_look, crumbs, halves, whole
 from tests.support.requests import GOOD, hand_made
 from tests.support.sysconf import write_authdaemonrc
-from tests.support.wire import auth, exchange, login, passwd, pre
+from tests.support.wire import auth, exchange, login, pre
 
 REQUESTS = hand_made()
 
@@ -35,14 +35,35 @@ def test_replies_are_the_same(pair: Pair, feed: object) -> None:
     assert different == []
 
 
-@pytest.mark.parametrize("defaults", [
-    "disableimap=1", "a=1", "a=1,b=2", "a", "e=5", " e=5", "=z", "d=9,d=8", ",a=7,,q", "wbnodsn=0,disablepop3=0", "A=1", "a =1"])
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        "disableimap=1",
+        "a=1",
+        "a=1,b=2",
+        "a",
+        "e=5",
+        " e=5",
+        "=z",
+        "d=9,d=8",
+        ",a=7,,q",
+        "wbnodsn=0,disablepop3=0",
+        "A=1",
+        "a =1",
+    ],
+)
 def test_default_options_are_merged_the_same(pair: Pair, defaults: str) -> None:
     pair.stop()
     write_authdaemonrc(pair.etc, pair.authd.run, DEFAULTOPTIONS=defaults)
     pair.start()
     try:
-        for user in ("options@example.org", "option@example.org", "nulls@example.org", "postmaster@extmail.org", "nobody"):
+        for user in (
+            "options@example.org",
+            "option@example.org",
+            "nulls@example.org",
+            "postmaster@extmail.org",
+            "nobody",
+        ):
             courier, authd = pair.ask(pre(user))
             assert authd == courier
         courier, authd = pair.ask(b"ENUMERATE\n")
@@ -59,7 +80,19 @@ def _reset(server: MariaDB, user: str) -> None:
         cursor.execute("UPDATE mailbox SET password=%s, clearpwd=%s WHERE username=%s", (*original[1:3], user))
 
 
-KEPT_BY_COURIER = ("md5crypt", "md5", "md5-lower", "md5raw", "sha", "sha256", "sha512", "ssha", "ssha-mixed", "des", "crypt-des")
+KEPT_BY_COURIER = (
+    "md5crypt",
+    "md5",
+    "md5-lower",
+    "md5raw",
+    "sha",
+    "sha256",
+    "sha512",
+    "ssha",
+    "ssha-mixed",
+    "des",
+    "crypt-des",
+)
 
 
 def _changes() -> Iterator[tuple[str, str, str]]:
@@ -68,7 +101,7 @@ def _changes() -> Iterator[tuple[str, str, str]]:
     for new in ("new", "n'ew", 'n"ew', "n\\ew", "n%sew", "$(domain)", "näw", "n\x7few", "  ", "x" * 200):
         yield "user@example.org", "secret", new
     yield "both@example.org", "extmail", "changed"
-    yield "quotes@example.org", "it's \"quoted\" \\ %s", "plain"
+    yield "quotes@example.org", 'it\'s "quoted" \\ %s', "plain"
     for name in ODD_NAMES:
         if "\t" not in name:
             yield name, "secret", "changed"
@@ -100,24 +133,49 @@ def test_every_hash_of_courier_opens(pair: Pair) -> None:
 _users = st.one_of(
     st.sampled_from([row[0].encode() for row in ROWS if row[0]]),
     st.binary(max_size=40).map(lambda value: value.replace(b"\n", b"")),
-    st.text(max_size=20).map(lambda value: value.encode("utf-8", "ignore").replace(b"\n", b"")))
+    st.text(max_size=20).map(lambda value: value.encode("utf-8", "ignore").replace(b"\n", b"")),
+)
 _services = st.one_of(st.sampled_from([b"imap", b"pop3", b"courier", b""]), st.binary(max_size=10))
 _passwords = st.one_of(st.sampled_from([b"secret", b"extmail", b"first", b"clear", b""]), st.binary(max_size=30))
 _blanks = st.sampled_from([b" ", b"  ", b"", b"\t", b"   "])
-_lookup = st.builds(lambda a, b, c, m, s, u: b"PRE" + a + m + b + s + c + u + b"\n", _blanks, _blanks, _blanks,
-                    st.sampled_from([b".", b"authmysql", b"authfoo", b""]), _services, _users)
-_body = st.builds(lambda s, t, fields: b"\n".join([s, t, *fields]), _services,
-                  st.sampled_from([b"login", b"login", b"login", b"cram-md5", b"cram-sha1", b"plain", b""]),
-                  st.lists(st.one_of(_users, _passwords), max_size=2))
-_login = st.builds(lambda body, off, end: b"AUTH %d\n" % (len(body) + off) + body + end, _body,
-                   st.sampled_from([0, 0, 0, 0, 1, -1, 3]), st.sampled_from([b"", b"\n", b"x", b"\n\n"]))
+_lookup = st.builds(
+    lambda a, b, c, m, s, u: b"PRE" + a + m + b + s + c + u + b"\n",
+    _blanks,
+    _blanks,
+    _blanks,
+    st.sampled_from([b".", b"authmysql", b"authfoo", b""]),
+    _services,
+    _users,
+)
+_body = st.builds(
+    lambda s, t, fields: b"\n".join([s, t, *fields]),
+    _services,
+    st.sampled_from([b"login", b"login", b"login", b"cram-md5", b"cram-sha1", b"plain", b""]),
+    st.lists(st.one_of(_users, _passwords), max_size=2),
+)
+_login = st.builds(
+    lambda body, off, end: b"AUTH %d\n" % (len(body) + off) + body + end,
+    _body,
+    st.sampled_from([0, 0, 0, 0, 1, -1, 3]),
+    st.sampled_from([b"", b"\n", b"x", b"\n\n"]),
+)
 # The old password is never the right one, so that nothing changes between the two daemons' turns.
-_passwd = st.builds(lambda s, u, o, n, t: b"PASSWD " + b"\t".join([s, u, b"!" + o, n]) + t + b"\n", _services, _users,
-                    _passwords, _passwords, st.sampled_from([b"", b"\t", b"\textra", b"\r"]))
-_metadata = st.lists(st.one_of(st.sampled_from([b"TCPREMOTEIP=192.0.2.1\n", b"A=B\n", b"=\n"]), st.binary(max_size=20)),
-                     max_size=2).map(b"".join)
-_requests = st.builds(lambda metadata, request: metadata + request, _metadata,
-                      st.one_of(_lookup, _login, _login, _passwd, st.binary(max_size=60)))
+_passwd = st.builds(
+    lambda s, u, o, n, t: b"PASSWD " + b"\t".join([s, u, b"!" + o, n]) + t + b"\n",
+    _services,
+    _users,
+    _passwords,
+    _passwords,
+    st.sampled_from([b"", b"\t", b"\textra", b"\r"]),
+)
+_metadata = st.lists(
+    st.one_of(st.sampled_from([b"TCPREMOTEIP=192.0.2.1\n", b"A=B\n", b"=\n"]), st.binary(max_size=20)), max_size=2
+).map(b"".join)
+_requests = st.builds(
+    lambda metadata, request: metadata + request,
+    _metadata,
+    st.one_of(_lookup, _login, _login, _passwd, st.binary(max_size=60)),
+)
 
 
 def _has_surplus_fields(request: bytes) -> bool:
@@ -126,7 +184,9 @@ def _has_surplus_fields(request: bytes) -> bool:
     return bool(found) and sum(1 for field in body.partition(b"\0")[0].split(b"\n") if field) > 2
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(request=_requests, cut=st.integers(0, 80))
 def test_made_up_requests_are_answered_the_same(pair: Pair, request: bytes, cut: int) -> None:
     if _has_surplus_fields(request):

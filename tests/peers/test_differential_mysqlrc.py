@@ -23,9 +23,23 @@ BY_PARTS = f"{SELECT}'$(local_part)@$(domain)'"
 LIST = "SELECT username,uidnumber,gidnumber,homedir,maildir,options FROM mailbox WHERE username LIKE 'n%' ORDER BY username"
 ENUMERATE = b"ENUMERATE\n"
 
-ODD_USERS = (USER, "user", "it's@example.org", "back\\slash@example.org", 'double"quote@example.org', "a@b@example.org",
-             "$(domain)@example.org", "$(local_part)", "nobody@example.org", "@", "user@", "@default.example",
-             "per%cent%s@example.org", "umläut@example.org", "' OR ''='")
+ODD_USERS = (
+    USER,
+    "user",
+    "it's@example.org",
+    "back\\slash@example.org",
+    'double"quote@example.org',
+    "a@b@example.org",
+    "$(domain)@example.org",
+    "$(local_part)",
+    "nobody@example.org",
+    "@",
+    "user@",
+    "@default.example",
+    "per%cent%s@example.org",
+    "umläut@example.org",
+    "' OR ''='",
+)
 
 
 def _inserted(text: str) -> dict[str, str]:
@@ -69,8 +83,13 @@ FIELDS: dict[str, dict[str, str | None]] = {
     "blobs": {"MYSQL_NAME_FIELD": "x'00ff41'", "MYSQL_QUOTA_FIELD": "cast('q' as binary)"},
     "only crypt": {"MYSQL_CLEAR_PWFIELD": None},
     "only clear": {"MYSQL_CRYPT_PWFIELD": None},
-    "no optional ones": {"MYSQL_NAME_FIELD": None, "MYSQL_MAILDIR_FIELD": None, "MYSQL_QUOTA_FIELD": None,
-                         "MYSQL_AUXOPTIONS_FIELD": None, "MYSQL_DEFAULTDELIVERY_FIELD": None},
+    "no optional ones": {
+        "MYSQL_NAME_FIELD": None,
+        "MYSQL_MAILDIR_FIELD": None,
+        "MYSQL_QUOTA_FIELD": None,
+        "MYSQL_AUXOPTIONS_FIELD": None,
+        "MYSQL_DEFAULTDELIVERY_FIELD": None,
+    },
     "where": {"MYSQL_WHERE_CLAUSE": "uidnumber='1000'"},
     "where nobody": {"MYSQL_WHERE_CLAUSE": "uidnumber='5'"},
     "where with or": {"MYSQL_WHERE_CLAUSE": "uidnumber='5' OR 1"},
@@ -80,7 +99,7 @@ FIELDS: dict[str, dict[str, str | None]] = {
     "delivery under another name": {"MYSQL_DEFAULTDELIVERY_FIELD": None, "MYSQL_DEFAULTDELIVERY": "delivery"},
     "unknown column": {"MYSQL_QUOTA_FIELD": "nosuch"},
     "unknown table": {"MYSQL_USER_TABLE": "nosuch"},
-    "aggregated options": {"MYSQL_AUXOPTIONS_FIELD": "CONCAT(\"disableimap=\",uidnumber,\",x=\",'y')"},
+    "aggregated options": {"MYSQL_AUXOPTIONS_FIELD": 'CONCAT("disableimap=",uidnumber,",x=",\'y\')'},
     "latin1": {"MYSQL_CHARACTER_SET": "latin1"},
     "gbk": {"MYSQL_CHARACTER_SET": "gbk"},
     "unknown character set": {"MYSQL_CHARACTER_SET": "nosuch"},
@@ -90,25 +109,41 @@ CLAUSES: dict[str, dict[str, str | None]] = {
     "by parts": {"MYSQL_SELECT_CLAUSE": BY_PARTS},
     "by parts without a default domain": {"MYSQL_SELECT_CLAUSE": BY_PARTS, "DEFAULT_DOMAIN": None},
     "bare": {"MYSQL_SELECT_CLAUSE": f"{SELECT}concat('$(local_part)','@',\"$(domain)\") and '$(service)'='imap'"},
-    "within": {"MYSQL_SELECT_CLAUSE": f"{SELECT}substr('x$(local_part)@$(domain)y', 2, "
-                                      "char_length('$(local_part)$(domain)')+1)"},
-    "like": {"MYSQL_SELECT_CLAUSE": f"SELECT {COLUMNS} FROM mailbox WHERE username LIKE 'use_@%' "
-                                    "AND username='$(local_part)@$(domain)'"},
+    "within": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}substr('x$(local_part)@$(domain)y', 2, "
+        "char_length('$(local_part)$(domain)')+1)"
+    },
+    "like": {
+        "MYSQL_SELECT_CLAUSE": f"SELECT {COLUMNS} FROM mailbox WHERE username LIKE 'use_@%' "
+        "AND username='$(local_part)@$(domain)'"
+    },
     "unknown variable": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)$(foo)'"},
     "capital variable": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(LOCAL_PART)@$(domain)'"},
     "variable with blanks": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$( local_part )@$(domain)'"},
     "variable of another clause": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)$(newpass)'"},
-    "dollars": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' AND '$'='$' AND '$$(domain)'=concat('$','$(domain)')"},
-    "escaped quotes": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' AND 'it''s\\'$(service)'='it''s\\'imap'"},
+    "dollars": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' AND '$'='$' AND '$$(domain)'=concat('$','$(domain)')"
+    },
+    "escaped quotes": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' AND 'it''s\\'$(service)'='it''s\\'imap'"
+    },
     "escaped dollar": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' AND '\\\\$(service)'='\\\\imap'"},
-    "double quotes": {"MYSQL_SELECT_CLAUSE": f"{SELECT}\"$(local_part)@$(domain)\" AND \"it's \"\"$(service)\"=\"it's \"\"imap\""},
+    "double quotes": {
+        "MYSQL_SELECT_CLAUSE": f'{SELECT}"$(local_part)@$(domain)" AND "it\'s ""$(service)"="it\'s ""imap"'
+    },
     "comment": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' /* it's for $(domain) */ AND 1"},
     "trailing comment": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' -- it's for $(domain)"},
-    "six columns": {"MYSQL_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber,homedir FROM mailbox "
-                                           "WHERE username='$(local_part)@$(domain)'"},
-    "five columns": {"MYSQL_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber FROM mailbox "
-                                            "WHERE username='$(local_part)@$(domain)'"},
-    "eleven columns": {"MYSQL_SELECT_CLAUSE": f"SELECT {COLUMNS},'eleven' FROM mailbox WHERE username='$(local_part)@$(domain)'"},
+    "six columns": {
+        "MYSQL_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber,homedir FROM mailbox "
+        "WHERE username='$(local_part)@$(domain)'"
+    },
+    "five columns": {
+        "MYSQL_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber FROM mailbox "
+        "WHERE username='$(local_part)@$(domain)'"
+    },
+    "eleven columns": {
+        "MYSQL_SELECT_CLAUSE": f"SELECT {COLUMNS},'eleven' FROM mailbox WHERE username='$(local_part)@$(domain)'"
+    },
     "many rows": {"MYSQL_SELECT_CLAUSE": f"SELECT {COLUMNS} FROM mailbox ORDER BY username DESC"},
     "null login": {"MYSQL_SELECT_CLAUSE": BY_PARTS.replace("username,", "NULL,", 1)},
     "empty login": {"MYSQL_SELECT_CLAUSE": BY_PARTS.replace("username,", "'',", 1)},
@@ -120,8 +155,10 @@ ENUMERATIONS: dict[str, dict[str, str | None]] = {
     "five columns": {"MYSQL_ENUMERATE_CLAUSE": LIST.replace(",options", "")},
     "three columns": {"MYSQL_ENUMERATE_CLAUSE": LIST.replace(",homedir,maildir,options", "")},
     "seven columns": {"MYSQL_ENUMERATE_CLAUSE": LIST.replace(",options", ",options,'x'")},
-    "nulls": {"MYSQL_ENUMERATE_CLAUSE": "SELECT NULL,'1','1','h',NULL,NULL UNION ALL SELECT 'x','1','1','h','m',NULL "
-                                        "UNION ALL SELECT '','1','1','h','m',NULL"},
+    "nulls": {
+        "MYSQL_ENUMERATE_CLAUSE": "SELECT NULL,'1','1','h',NULL,NULL UNION ALL SELECT 'x','1','1','h','m',NULL "
+        "UNION ALL SELECT '','1','1','h','m',NULL"
+    },
     "nobody": {"MYSQL_ENUMERATE_CLAUSE": LIST.replace("'n%'", "'no such'")},
     "service": {"MYSQL_ENUMERATE_CLAUSE": LIST.replace("LIKE 'n%'", "LIKE 'n%' AND '$(service)'='enumerate'")},
     "failing": {"MYSQL_ENUMERATE_CLAUSE": "SELECT nosuch FROM mailbox"},
@@ -146,9 +183,21 @@ def _same(pair: Pair, *requests: bytes) -> None:
 @pytest.mark.parametrize("settings", [*SYNTAX.values(), *FIELDS.values()], ids=[*SYNTAX, *FIELDS])
 def test_settings_mean_the_same(pair: Pair, rc: str, settings: dict[str, str | None]) -> None:
     edit(pair.etc / "authmysqlrc", changed(rc, **settings))
-    _same(pair, LOOKUP, pre("user"), pre("nulls@example.org"), pre("postmaster@extmail.org", "courier"), pre("user", "courier"),
-          pre("eightbit@example.org"), pre("umläut@example.org"), login(USER, "secret"),
-          login("both@example.org", "extmail"), login("both@example.org", "clear"), login(USER, "wrong"), ENUMERATE)
+    _same(
+        pair,
+        LOOKUP,
+        pre("user"),
+        pre("nulls@example.org"),
+        pre("postmaster@extmail.org", "courier"),
+        pre("user", "courier"),
+        pre("eightbit@example.org"),
+        pre("umläut@example.org"),
+        login(USER, "secret"),
+        login("both@example.org", "extmail"),
+        login("both@example.org", "clear"),
+        login(USER, "wrong"),
+        ENUMERATE,
+    )
     if exchange(pair.authd.socket, LOOKUP):
         # A login that no row can have is unknown to authd even while queries fail.
         _same(pair, pre(b"uml\xe4ut@example.org"))
@@ -157,8 +206,15 @@ def test_settings_mean_the_same(pair: Pair, rc: str, settings: dict[str, str | N
 @pytest.mark.parametrize("settings", CLAUSES.values(), ids=CLAUSES)
 def test_select_clauses_find_the_same(pair: Pair, rc: str, settings: dict[str, str | None]) -> None:
     edit(pair.etc / "authmysqlrc", changed(rc, **settings))
-    _same(pair, *(pre(user) for user in ODD_USERS), pre(USER, "courier"), login(USER, "secret"), login(USER, "x"),
-          pre(b"\xbf\x27@x"), login("user", "secret", "pop3"))
+    _same(
+        pair,
+        *(pre(user) for user in ODD_USERS),
+        pre(USER, "courier"),
+        login(USER, "secret"),
+        login(USER, "x"),
+        pre(b"\xbf\x27@x"),
+        login("user", "secret", "pop3"),
+    )
 
 
 @pytest.mark.parametrize("settings", ENUMERATIONS.values(), ids=ENUMERATIONS)
@@ -169,22 +225,33 @@ def test_enumerations_list_the_same(pair: Pair, rc: str, settings: dict[str, str
 
 @pytest.mark.parametrize("new", ["new", "n'ew", "n\\ew", 'n"ew', "$(domain)", "%s", "nëw"])
 def test_change_clauses_change_the_same(pair: Pair, rc: str, extmail: MariaDB, new: str) -> None:
-    clause = ("UPDATE mailbox SET clearpwd='$(newpass)', password='$(newpass_crypt)', name='$(service)/$(local_part)/$(domain)' "
-              "WHERE username='$(local_part)@$(domain)'")
+    clause = (
+        "UPDATE mailbox SET clearpwd='$(newpass)', password='$(newpass_crypt)', name='$(service)/$(local_part)/$(domain)' "
+        "WHERE username='$(local_part)@$(domain)'"
+    )
     edit(pair.etc / "authmysqlrc", changed(rc, MYSQL_CHPASS_CLAUSE=clause))
     results = []
     for socket in (pair.courier.socket, pair.authd.socket):
-        results.append((exchange(socket, passwd("imap", "user", "secret", new)),
-                        re.sub(rb"(?m)^PASSWD=\{SSHA\}.{32}$", b"PASSWD=*", exchange(socket, pre("user")))))
-        extmail.execute("UPDATE extmail.mailbox SET clearpwd='secret', password='', name='Some Body' "
-                        "WHERE username='user@default.example'")
+        results.append(
+            (
+                exchange(socket, passwd("imap", "user", "secret", new)),
+                re.sub(rb"(?m)^PASSWD=\{SSHA\}.{32}$", b"PASSWD=*", exchange(socket, pre("user"))),
+            )
+        )
+        extmail.execute(
+            "UPDATE extmail.mailbox SET clearpwd='secret', password='', name='Some Body' "
+            "WHERE username='user@default.example'"
+        )
     assert results[0] == results[1]
     assert results[1][0] == b"OK\n"
 
 
 BROKEN: dict[str, dict[str, str | None]] = {
-    "port": {"MYSQL_PORT": "abc"}, "no user": {"MYSQL_USERNAME": None}, "no database": {"MYSQL_DATABASE": None},
-    "no table": {"MYSQL_USER_TABLE": None}, "no password column": {"MYSQL_CRYPT_PWFIELD": None, "MYSQL_CLEAR_PWFIELD": None},
+    "port": {"MYSQL_PORT": "abc"},
+    "no user": {"MYSQL_USERNAME": None},
+    "no database": {"MYSQL_DATABASE": None},
+    "no table": {"MYSQL_USER_TABLE": None},
+    "no password column": {"MYSQL_CRYPT_PWFIELD": None, "MYSQL_CLEAR_PWFIELD": None},
 }
 
 
@@ -196,7 +263,9 @@ def test_a_broken_edit_changes_nothing(pair: Pair, rc: str, settings: dict[str, 
     courier, authd = pair.ask(LOOKUP)
     assert authd == courier == before
     name = next(iter(settings))
-    assert re.search(rf"ERR: authmysql: \S*authmysqlrc(:\d+)?: {name}: .*; .*stay in force", pair.authd.logged()[logged:])
+    assert re.search(
+        rf"ERR: authmysql: \S*authmysqlrc(:\d+)?: {name}: .*; .*stay in force", pair.authd.logged()[logged:]
+    )
 
 
 class TestDeliberateDifferences:
@@ -241,12 +310,22 @@ class TestDeliberateDifferences:
         assert (courier, authd) == (b"FAIL\n", b"")
 
     def test_a_change_that_changes_no_row_fails(self, pair: Pair, rc: str) -> None:
-        edit(pair.etc / "authmysqlrc", changed(rc, MYSQL_CHPASS_CLAUSE="UPDATE mailbox SET clearpwd='$(newpass)' WHERE 0"))
+        edit(
+            pair.etc / "authmysqlrc",
+            changed(rc, MYSQL_CHPASS_CLAUSE="UPDATE mailbox SET clearpwd='$(newpass)' WHERE 0"),
+        )
         courier, authd = pair.ask(passwd("imap", USER, "secret", "new"))
         assert (courier, authd) == (b"OK\n", b"FAIL\n")
 
-    @pytest.mark.parametrize("clause", [f"SELECT {COLUMNS} FROM $(domain)_users", f"{SELECT}`$(local_part)`",
-                                        f"{SELECT}'$(local_part", f"{SELECT}'$(local_part)@$(domain)"])
+    @pytest.mark.parametrize(
+        "clause",
+        [
+            f"SELECT {COLUMNS} FROM $(domain)_users",
+            f"{SELECT}`$(local_part)`",
+            f"{SELECT}'$(local_part",
+            f"{SELECT}'$(local_part)@$(domain)",
+        ],
+    )
     def test_clauses_that_can_not_be_bound_are_refused(self, pair: Pair, rc: str, clause: str) -> None:
         before = exchange(pair.authd.socket, LOOKUP)
         logged = len(pair.authd.logged())

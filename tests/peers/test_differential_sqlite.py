@@ -75,13 +75,17 @@ def _is_comparable(request: bytes) -> bool:
     return not changes and request not in EMPTY_CRAMS
 
 
-EMPTY_CRAMS = [cram(user, b"") for user in (b"nopassword@example.org", b"emptypassword@example.org", b"md5crypt@hash.example")]
+EMPTY_CRAMS = [
+    cram(user, b"") for user in (b"nopassword@example.org", b"emptypassword@example.org", b"md5crypt@hash.example")
+]
 
 
 @pytest.mark.parametrize("feed", [whole, crumbs])
 def test_replies_are_the_same(pair: Pair, feed: object) -> None:
     assert callable(feed)
-    more = [request for (user, *_) in TYPED_ROWS for request in (pre(user), login(user, "secret"), login(user, "wrong"))]
+    more = [
+        request for (user, *_) in TYPED_ROWS for request in (pre(user), login(user, "secret"), login(user, "wrong"))
+    ]
     different = []
     for request in [*filter(_is_comparable, hand_made()), *more]:
         courier, authd = pair.ask(*feed(request))
@@ -93,19 +97,31 @@ def test_replies_are_the_same(pair: Pair, feed: object) -> None:
 SETTINGS: dict[str, dict[str, str | None]] = {
     "concatenation": {"SQLITE_HOME_FIELD": "'/var/mailbox/'||homedir"},
     "literal ids": {"SQLITE_UID_FIELD": "2525", "SQLITE_GID_FIELD": "0"},
-    "only clear": {"SQLITE_CRYPT_PWFIELD": None}, "only crypt": {"SQLITE_CLEAR_PWFIELD": None},
-    "no optional ones": {"SQLITE_NAME_FIELD": None, "SQLITE_MAILDIR_FIELD": None, "SQLITE_QUOTA_FIELD": None,
-                         "SQLITE_AUXOPTIONS_FIELD": None, "SQLITE_DEFAULTDELIVERY": None},
+    "only clear": {"SQLITE_CRYPT_PWFIELD": None},
+    "only crypt": {"SQLITE_CLEAR_PWFIELD": None},
+    "no optional ones": {
+        "SQLITE_NAME_FIELD": None,
+        "SQLITE_MAILDIR_FIELD": None,
+        "SQLITE_QUOTA_FIELD": None,
+        "SQLITE_AUXOPTIONS_FIELD": None,
+        "SQLITE_DEFAULTDELIVERY": None,
+    },
     "delivery under another name": {"SQLITE_DEFAULTDELIVERY": None, "SQLITE_DEFAULTDELIVERY_FIELD": "delivery"},
     "where": {"SQLITE_WHERE_CLAUSE": "uidnumber='1000'"},
     "no default domain": {"DEFAULT_DOMAIN": None},
     "unknown column": {"SQLITE_QUOTA_FIELD": "nosuch"},
-    "select": {"SQLITE_SELECT_CLAUSE": f"SELECT {','.join(COLUMNS[:3])},uidnumber,gidnumber,homedir,maildir,quota,name,options "
-                                       "FROM mailbox WHERE username='$(local_part)@$(domain)' AND '$(service)'<>'it''s'"},
-    "select six columns": {"SQLITE_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber,homedir FROM mailbox "
-                                                   "WHERE username='$(local_part)@$(domain)'"},
-    "select five columns": {"SQLITE_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber FROM mailbox "
-                                                    "WHERE username='$(local_part)@$(domain)'"},
+    "select": {
+        "SQLITE_SELECT_CLAUSE": f"SELECT {','.join(COLUMNS[:3])},uidnumber,gidnumber,homedir,maildir,quota,name,options "
+        "FROM mailbox WHERE username='$(local_part)@$(domain)' AND '$(service)'<>'it''s'"
+    },
+    "select six columns": {
+        "SQLITE_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber,homedir FROM mailbox "
+        "WHERE username='$(local_part)@$(domain)'"
+    },
+    "select five columns": {
+        "SQLITE_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber FROM mailbox "
+        "WHERE username='$(local_part)@$(domain)'"
+    },
     "no file": {"SQLITE_DATABASE": "/nonexistent/accounts.db"},
 }
 
@@ -113,33 +129,58 @@ SETTINGS: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_mean_the_same(pair: Pair, rc: str, settings: dict[str, str | None]) -> None:
     edit(pair.etc / "authsqliterc", changed(rc, **settings))
-    for request in (pre("user@example.org"), pre("user"), pre("it's@example.org"), pre("nulls@example.org"), pre("nobody"),
-                    pre("postmaster@extmail.org", "courier"), login("user@example.org", "secret"),
-                    login("both@example.org", "extmail"), login("both@example.org", "clear"), pre("twice@example.org"),
-                    login("nohome@example.org", "secret")):
+    for request in (
+        pre("user@example.org"),
+        pre("user"),
+        pre("it's@example.org"),
+        pre("nulls@example.org"),
+        pre("nobody"),
+        pre("postmaster@extmail.org", "courier"),
+        login("user@example.org", "secret"),
+        login("both@example.org", "extmail"),
+        login("both@example.org", "clear"),
+        pre("twice@example.org"),
+        login("nohome@example.org", "secret"),
+    ):
         courier, authd = pair.ask(request)
         assert authd == courier, request
 
 
-@pytest.mark.parametrize("clause", [
-    None, "SELECT username,uidnumber,gidnumber,homedir,maildir,options FROM mailbox WHERE username LIKE 'n%'",
-    "SELECT username,uidnumber,gidnumber FROM mailbox WHERE username LIKE 'n%'"])
+@pytest.mark.parametrize(
+    "clause",
+    [
+        None,
+        "SELECT username,uidnumber,gidnumber,homedir,maildir,options FROM mailbox WHERE username LIKE 'n%'",
+        "SELECT username,uidnumber,gidnumber FROM mailbox WHERE username LIKE 'n%'",
+    ],
+)
 def test_enumerations_list_the_same(pair: Pair, rc: str, clause: str | None) -> None:
     edit(pair.etc / "authsqliterc", changed(rc, SQLITE_ENUMERATE_CLAUSE=clause))
     courier, authd = pair.ask(b"ENUMERATE\n")
     assert authd == courier
 
 
-CHANGE = ("UPDATE mailbox SET clearpwd='$(newpass)', password='$(newpass_crypt)' WHERE username='$(local_part)@$(domain)'"
-          " AND '$(service)'=''")
+CHANGE = (
+    "UPDATE mailbox SET clearpwd='$(newpass)', password='$(newpass_crypt)' WHERE username='$(local_part)@$(domain)'"
+    " AND '$(service)'=''"
+)
 
 
 @pytest.mark.parametrize("clause", [None, CHANGE, CHANGE + " AND 0"])
-@pytest.mark.parametrize(("user", "old", "new"), [
-    ("user@example.org", "secret", "n'ew"), ("md5crypt@hash.example", "secret", "new"), ("sha@hash.example", "secret", "new"), ("user@example.org", "wrong", "new"), ("nobody@example.org", "a", "b"),
-    ("twice@example.org", "first", "b")])
-def test_password_changes_are_the_same(pair: Pair, rc: str, database: Path, clause: str | None, user: str, old: str,
-                                       new: str) -> None:
+@pytest.mark.parametrize(
+    ("user", "old", "new"),
+    [
+        ("user@example.org", "secret", "n'ew"),
+        ("md5crypt@hash.example", "secret", "new"),
+        ("sha@hash.example", "secret", "new"),
+        ("user@example.org", "wrong", "new"),
+        ("nobody@example.org", "a", "b"),
+        ("twice@example.org", "first", "b"),
+    ],
+)
+def test_password_changes_are_the_same(
+    pair: Pair, rc: str, database: Path, clause: str | None, user: str, old: str, new: str
+) -> None:
     edit(pair.etc / "authsqliterc", changed(rc, SQLITE_CHPASS_CLAUSE=clause))
     results = []
     for socket in (pair.courier.socket, pair.authd.socket):
@@ -164,8 +205,10 @@ class TestDeliberateDifferences:
         assert b"\nHOME=/var/mailbox/example.org/user\n" in authd
 
     def test_concat_of_null_is_null(self, pair: Pair, rc: str) -> None:
-        edit(pair.etc / "authsqliterc", changed(rc, SQLITE_QUOTA_FIELD="concat('x', NULL, 1)",
-                                                SQLITE_AUXOPTIONS_FIELD="concat('x=', 1, '.', 2.5)"))
+        edit(
+            pair.etc / "authsqliterc",
+            changed(rc, SQLITE_QUOTA_FIELD="concat('x', NULL, 1)", SQLITE_AUXOPTIONS_FIELD="concat('x=', 1, '.', 2.5)"),
+        )
         reply = exchange(pair.authd.socket, pre("user@example.org"))
         assert b"QUOTA" not in reply
         assert b"OPTIONS=x=1.2.5\n" in reply
@@ -192,4 +235,3 @@ class TestDeliberateDifferences:
     def test_logins_are_utf8(self, pair: Pair) -> None:
         courier, authd = pair.ask(pre(b"\xff@example.org"))
         assert (courier, authd) == (b"FAIL\n", b"FAIL\n")
-

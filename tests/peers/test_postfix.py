@@ -54,10 +54,18 @@ def smtp(postfix: Postfix) -> Iterator[smtplib.SMTP]:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-@pytest.mark.parametrize(("user", "password", "code"), [
-    ("postmaster@extmail.org", "extmail", 235), ("postmaster@extmail.org", "wrong", 535), ("nobody@example.org", "extmail", 535),
-    ("user", "secret", 235), ("sha512crypt@hash.example", "secret", 235), ("yescrypt@hash.example", "secret", 235),
-    ("locked@hash.example", "!", 535)])
+@pytest.mark.parametrize(
+    ("user", "password", "code"),
+    [
+        ("postmaster@extmail.org", "extmail", 235),
+        ("postmaster@extmail.org", "wrong", 535),
+        ("nobody@example.org", "extmail", 535),
+        ("user", "secret", 235),
+        ("sha512crypt@hash.example", "secret", 235),
+        ("yescrypt@hash.example", "secret", 235),
+        ("locked@hash.example", "!", 535),
+    ],
+)
 def test_smtp_logins(smtp: smtplib.SMTP, mechanism: str, user: str, password: str, code: int) -> None:
     assert mechanism in smtp.esmtp_features["auth"].split()
     smtp.user, smtp.password = user, password

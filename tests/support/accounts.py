@@ -12,8 +12,19 @@ SECRET = b"secret"
 EXTMAIL_HASH = "$1$phz1mRrj$3ok6BjeaoJYWDBsEPZb5C0"
 """Hash of ``extmail``: the account that ExtMail installs."""
 
-COLUMNS = ("username", "password", "clearpwd", "name", "uidnumber", "gidnumber", "homedir", "maildir", "quota", "options",
-           "delivery")
+COLUMNS = (
+    "username",
+    "password",
+    "clearpwd",
+    "name",
+    "uidnumber",
+    "gidnumber",
+    "homedir",
+    "maildir",
+    "quota",
+    "options",
+    "delivery",
+)
 
 TABLE = """CREATE TABLE mailbox (
     username varchar(255), password varchar(255), clearpwd varchar(255), name varchar(255),
@@ -24,9 +35,17 @@ TABLE = """CREATE TABLE mailbox (
 def row(username: str | None, **values: Any) -> tuple[Any, ...]:
     """Return one row; what is not given is as ordinary as can be."""
     ordinary: dict[str, Any] = {
-        "password": "", "clearpwd": "secret", "name": "Some Body", "uidnumber": "1000", "gidnumber": "1001",
-        "homedir": "example.org/user", "maildir": "example.org/user/Maildir/", "quota": "104857600S",
-        "options": "", "delivery": ""}
+        "password": "",
+        "clearpwd": "secret",
+        "name": "Some Body",
+        "uidnumber": "1000",
+        "gidnumber": "1001",
+        "homedir": "example.org/user",
+        "maildir": "example.org/user/Maildir/",
+        "quota": "104857600S",
+        "options": "",
+        "delivery": "",
+    }
     return (username, *({**ordinary, **values}[column] for column in COLUMNS[1:]))
 
 
@@ -65,15 +84,32 @@ COURIER_HASHES = {
 """Hashes of `SECRET` that Courier verifies, by a name that makes a login."""
 
 BROKEN_HASHES = {
-    "locked": "!", "starred": "*", "locked-hash": "!" + _crypt("$6$rounds=1000$abc"), "cut-off": "$6$abc$",
-    "cut-short": _crypt("$1$abcdefgh")[:-4], "one-letter": "x", "unknown-scheme": "{FOO}bar", "cleartext": "secret",
-    "plain-scheme": "{PLAIN}secret", "md5-unpadded": "{MD5}" + _digest("md5").rstrip("="),
-    "md5-tail": "{MD5}" + _digest("md5") + "x", "md5-blank": "{MD5} " + _digest("md5"),
-    "md5-hex": "{MD5}" + hashlib.md5(SECRET).hexdigest(), "md5raw-upper": "{MD5RAW}" + hashlib.md5(SECRET).hexdigest().upper(),
-    "sha-empty": "{SHA}", "ssha-empty": "{SSHA}", "ssha-garbage": "{SSHA}@@@@", "ssha-unsalted": "{SSHA}" + _digest("sha1"),
-    "leading-blank": " " + _crypt("$1$abcdefgh"), "trailing-blank": _crypt("$1$abcdefgh") + " ",
-    "trailing-newline": _crypt("$1$abcdefgh") + "\n", "long-salt": "$1$abcdefghIJKL$" + _crypt("$1$abcdefgh").split("$")[3],
-    "brace": "{", "empty-scheme": "{}x", "eight-bit": "\xe9\xe8", "sha1-name": "{SHA1}" + _digest("sha1"),
+    "locked": "!",
+    "starred": "*",
+    "locked-hash": "!" + _crypt("$6$rounds=1000$abc"),
+    "cut-off": "$6$abc$",
+    "cut-short": _crypt("$1$abcdefgh")[:-4],
+    "one-letter": "x",
+    "unknown-scheme": "{FOO}bar",
+    "cleartext": "secret",
+    "plain-scheme": "{PLAIN}secret",
+    "md5-unpadded": "{MD5}" + _digest("md5").rstrip("="),
+    "md5-tail": "{MD5}" + _digest("md5") + "x",
+    "md5-blank": "{MD5} " + _digest("md5"),
+    "md5-hex": "{MD5}" + hashlib.md5(SECRET).hexdigest(),
+    "md5raw-upper": "{MD5RAW}" + hashlib.md5(SECRET).hexdigest().upper(),
+    "sha-empty": "{SHA}",
+    "ssha-empty": "{SSHA}",
+    "ssha-garbage": "{SSHA}@@@@",
+    "ssha-unsalted": "{SSHA}" + _digest("sha1"),
+    "leading-blank": " " + _crypt("$1$abcdefgh"),
+    "trailing-blank": _crypt("$1$abcdefgh") + " ",
+    "trailing-newline": _crypt("$1$abcdefgh") + "\n",
+    "long-salt": "$1$abcdefghIJKL$" + _crypt("$1$abcdefgh").split("$")[3],
+    "brace": "{",
+    "empty-scheme": "{}x",
+    "eight-bit": "\xe9\xe8",
+    "sha1-name": "{SHA1}" + _digest("sha1"),
 }
 """Stored values that no password opens."""
 
@@ -86,15 +122,39 @@ AUTHD_HASHES = {
 }
 """Hashes of `SECRET` that authd verifies and Courier does not."""
 
-ODD_NAMES = ("it's@example.org", "back\\slash@example.org", 'double"quote@example.org', "per%cent%s@example.org",
-             "semi;colon--@example.org", "sp ace@example.org", "umläut@example.org", "$(domain)@example.org", "a@b@example.org",
-             "colon:user@example.org", "tab\tname@example.org", "bare", "UPPER@Example.ORG", "{brace}@example.org",
-             "hash#tag@example.org", "eq=ual@example.org", "名前@example.org", "dot.@example.org", "`tick`@example.org")
+ODD_NAMES = (
+    "it's@example.org",
+    "back\\slash@example.org",
+    'double"quote@example.org',
+    "per%cent%s@example.org",
+    "semi;colon--@example.org",
+    "sp ace@example.org",
+    "umläut@example.org",
+    "$(domain)@example.org",
+    "a@b@example.org",
+    "colon:user@example.org",
+    "tab\tname@example.org",
+    "bare",
+    "UPPER@Example.ORG",
+    "{brace}@example.org",
+    "hash#tag@example.org",
+    "eq=ual@example.org",
+    "名前@example.org",
+    "dot.@example.org",
+    "`tick`@example.org",
+)
 
 ROWS: tuple[tuple[Any, ...], ...] = (
-    row("postmaster@extmail.org", password=EXTMAIL_HASH, clearpwd="extmail", name="PostMaster, the one",
-        homedir="extmail.org/postmaster", maildir="extmail.org/postmaster/Maildir/", options="disableimap=0,x=1",
-        delivery="| /usr/bin/deliver"),
+    row(
+        "postmaster@extmail.org",
+        password=EXTMAIL_HASH,
+        clearpwd="extmail",
+        name="PostMaster, the one",
+        homedir="extmail.org/postmaster",
+        maildir="extmail.org/postmaster/Maildir/",
+        options="disableimap=0,x=1",
+        delivery="| /usr/bin/deliver",
+    ),
     row("user@example.org"),
     row("nouid@example.org", uidnumber="0"),
     row("nogid@example.org", gidnumber="0"),
@@ -118,14 +178,21 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     row("nulluid@example.org", uidnumber=None),
     row("emptyuid@example.org", uidnumber="", gidnumber=""),
     row("newline@example.org", name="na\nme", homedir="h\nome", options="a\nb"),
-    row("eightbit@example.org", name="Jürgen Müller", homedir="jürgen", maildir="jürgen/Maildir/", quota="ä", options="o=ö"),
+    row(
+        "eightbit@example.org",
+        name="Jürgen Müller",
+        homedir="jürgen",
+        maildir="jürgen/Maildir/",
+        quota="ä",
+        options="o=ö",
+    ),
     row("commas@example.org", name=",nothing before it"),
     row("options@example.org", options="a=1,b,c=,=d, e=1,a=2,,wbnodsn=1"),
     row("option@example.org", options="disablepop3=1"),
     row("twice@example.org", clearpwd="first", homedir="first"),
     row("twice@example.org", clearpwd="second", homedir="second"),
     row("long@example.org", name="n" * 255, quota="q" * 255, options="o=" + "o" * 250),
-    row("quotes@example.org", clearpwd="it's \"quoted\" \\ %s"),
+    row("quotes@example.org", clearpwd='it\'s "quoted" \\ %s'),
     row("longpassword@example.org", clearpwd="p" * 255),
     row("unshared@example.org", options="disableshared=1"),
     row("shared@example.org", options="disableshared=0"),
@@ -133,7 +200,10 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     row("", homedir="nameless"),
     row(None, homedir="null name"),
     *(row(name) for name in ODD_NAMES),
-    *(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in (COURIER_HASHES | BROKEN_HASHES).items()),
+    *(
+        row(f"{name}@hash.example", password=hashed, clearpwd="")
+        for name, hashed in (COURIER_HASHES | BROKEN_HASHES).items()
+    ),
 )
 
 AUTHD_ROWS = tuple(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in AUTHD_HASHES.items())

@@ -39,8 +39,9 @@ class Courier:
         (self.run / "authdaemon").mkdir(parents=True, exist_ok=True)
         command = ["sh", "-c", f"set -a; . /etc/courier/authdaemonrc; exec {DAEMON}"]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(in_namespace(self.etc, self.run, command),
-                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                in_namespace(self.etc, self.run, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         wait_until(lambda: unix_socket_answers(self.socket), "Courier's authdaemond accepts connections")
 
     def stop(self) -> None:

@@ -37,7 +37,11 @@ class Authd:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+            )
         process = self.process
 
         def ready() -> bool:

@@ -36,19 +36,40 @@ class MariaDB:
         shutil.chown(self.root, self._user)
         self.root.chmod(0o755)
         subprocess.run(
-            ["mariadb-install-db", "--no-defaults", f"--user={self._user}", f"--datadir={self.data}",
-             "--auth-root-authentication-method=normal", "--skip-test-db"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--user={self._user}",
+                f"--datadir={self.data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
         with (self.root / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["mariadbd", "--no-defaults", f"--user={self._user}", f"--datadir={self.data}",
-                 f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
-                 f"--pid-file={self.root / 'pid'}", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0",
-                 "--innodb-buffer-pool-size=64M", *self._options],
-                stdout=log, stderr=log)
+                [
+                    "mariadbd",
+                    "--no-defaults",
+                    f"--user={self._user}",
+                    f"--datadir={self.data}",
+                    f"--socket={self.socket}",
+                    f"--port={self.port}",
+                    "--bind-address=127.0.0.1",
+                    f"--pid-file={self.root / 'pid'}",
+                    "--skip-name-resolve",
+                    "--innodb-flush-log-at-trx-commit=0",
+                    "--innodb-buffer-pool-size=64M",
+                    *self._options,
+                ],
+                stdout=log,
+                stderr=log,
+            )
         process = self._process
 
         def ready() -> bool:
@@ -84,8 +105,9 @@ class MariaDB:
 
     def connect(self, **arguments: Any) -> pymysql.connections.Connection[Any]:
         """Return a connection of the server's root over its socket, in autocommit."""
-        return pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True,
-                               charset="utf8mb4", **arguments)
+        return pymysql.connect(
+            unix_socket=str(self.socket), user="root", autocommit=True, charset="utf8mb4", **arguments
+        )
 
     def execute(self, *statements: str) -> None:
         """Run `statements` as root."""

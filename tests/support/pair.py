@@ -49,7 +49,7 @@ def halves(request: bytes) -> list[bytes]:
 def crumbs(request: bytes) -> list[bytes]:
     """Return `request` byte by byte, or in pieces of 97 where that would take long."""
     size = 1 if len(request) <= 600 else 97
-    return [request[start:start + size] for start in range(0, len(request), size)]
+    return [request[start : start + size] for start in range(0, len(request), size)]
 
 
 def change_and_look(socket: Path, user: str, old: str, new: str) -> tuple[bytes, bytes]:

@@ -12,8 +12,22 @@ from pathlib import Path
 
 from tests.support.processes import end, free_tcp_port, wait_until
 
-QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "maildrop", "pid", "private", "public",
-          "saved", "trace")
+QUEUES = (
+    "active",
+    "bounce",
+    "corrupt",
+    "defer",
+    "deferred",
+    "flush",
+    "hold",
+    "incoming",
+    "maildrop",
+    "pid",
+    "private",
+    "public",
+    "saved",
+    "trace",
+)
 
 MASTER_PROGRAM = "/usr/lib/postfix/sbin/master"
 
@@ -79,8 +93,13 @@ class Postfix:
         (self.root / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
         (self.root / "etc" / "sasl" / "smtpd.conf").write_text(SMTPD_CONF.format(socket=self._socket))
         with (self.root / "start.log").open("ab") as log:
-            self._process = subprocess.Popen([MASTER_PROGRAM, "-c", str(self.root / "etc"), "-d"],
-                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+            self._process = subprocess.Popen(
+                [MASTER_PROGRAM, "-c", str(self.root / "etc"), "-d"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
         wait_until(self._answers, "Postfix answers")
 
     def stop(self) -> None:

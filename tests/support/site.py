@@ -23,7 +23,9 @@ def make_site(root: Path, **settings: str) -> Authd:
     connection.execute(f"CREATE TABLE mailbox ({', '.join(COLUMNS)})")
     connection.execute("CREATE INDEX login ON mailbox (username)")
     rows = [row(USER, homedir="/var/mailbox/example.org/user")]
-    rows += [row(f"user{number}@example.org", homedir=f"/var/mailbox/{'x' * 400}/{number}") for number in range(ACCOUNTS)]
+    rows += [
+        row(f"user{number}@example.org", homedir=f"/var/mailbox/{'x' * 400}/{number}") for number in range(ACCOUNTS)
+    ]
     connection.executemany(f"INSERT INTO mailbox VALUES ({', '.join('?' * len(COLUMNS))})", rows)
     connection.commit()
     connection.close()

@@ -15,8 +15,15 @@ _edits = iter(range(2, 10**9, 2))
 
 def write_authdaemonrc(etc: Path, run: Path, module: str = "authmysql", **settings: str) -> Path:
     """Write an authdaemonrc with `settings` that differ from the usual ones."""
-    values = {"authmodulelist": module, "daemons": "3", "authdaemonvar": str(run), "DEBUG_LOGIN": "0", "DEFAULTOPTIONS": "",
-              "LOGGEROPTS": "", **settings}
+    values = {
+        "authmodulelist": module,
+        "daemons": "3",
+        "authdaemonvar": str(run),
+        "DEBUG_LOGIN": "0",
+        "DEFAULTOPTIONS": "",
+        "LOGGEROPTS": "",
+        **settings,
+    }
     etc.mkdir(parents=True, exist_ok=True)
     file = etc / "authdaemonrc"
     file.write_text("".join(f'{name}="{value}"\n' for name, value in values.items()))

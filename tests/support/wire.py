@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 REPLY_SECONDS = 20.0
@@ -20,10 +21,8 @@ def exchange(path: Path, *pieces: bytes, shut: bool = False) -> bytes:
         connection.connect(str(path))
         send_all(connection, pieces)
         if shut:
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
         return read_to_end(connection)
 
 

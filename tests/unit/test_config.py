@@ -1,0 +1,308 @@
+"""Configuration files: syntax, defaults, what is refused and how it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authd.config import authdaemonrc, rcfile
+from authd.config.locate import sysconfdir
+from authd.config.mysqlrc import SETTINGS as MYSQL_SETTINGS
+from authd.config.mysqlrc import load_mysqlrc
+from authd.config.problem import ConfigError
+from authd.config.remarks import leftovers
+from authd.config.sqliterc import load_sqliterc
+from authd.config.watch import WatchedFile
+from tests.support.sysconf import edit
+
+FILE = Path("/etc/authdaemonrc")
+MODULE = 'authmodulelist="authmysql"\n'
+
+# What our first users have, their authdaemonvar as it was compiled for them.
+SEED_AUTHDAEMONRC = """##NAME: authmodulelist:3
+authmodulelist="authmysql"
+
+##NAME: authmodulelistorig:4
+authmodulelistorig="authmysql"
+
+##NAME: daemons:0
+daemons=10
+
+##NAME: authdaemonvar:2
+authdaemonvar=/usr/local/courier-authlib/var/spool/authdaemon
+
+##NAME: DEBUG_LOGIN:0
+DEBUG_LOGIN=0
+
+##NAME: DEFAULTOPTIONS:0
+DEFAULTOPTIONS=""
+
+##NAME: LOGGEROPTS:0
+LOGGEROPTS=""
+"""
+
+SEED_AUTHMYSQLRC = """##NAME: LOCATION:0
+MYSQL_SERVER\t\tlocalhost
+MYSQL_PORT\t\t3306
+MYSQL_USERNAME\t\textmail
+MYSQL_PASSWORD\t\textmail
+MYSQL_SOCKET\t\t/tmp/mysql.sock
+MYSQL_OPT\t\t0
+MYSQL_DATABASE\t\textmail
+MYSQL_USER_TABLE\tmailbox
+MYSQL_CRYPT_PWFIELD\tpassword
+MYSQL_UID_FIELD\t\t2525
+MYSQL_GID_FIELD\t\t2525
+MYSQL_LOGIN_FIELD\tusername
+MYSQL_HOME_FIELD\tconcat('/var/mailbox/',homedir)
+MYSQL_NAME_FIELD\tname
+MYSQL_MAILDIR_FIELD\tconcat('/var/mailbox/',maildir)
+##NAME: MARKER:0
+"""
+
+
+def test_the_file_of_our_first_users() -> None:
+    settings = authdaemonrc.parse(SEED_AUTHDAEMONRC, FILE)
+    assert settings.modules == ("authmysql",)
+    assert settings.daemons == 10
+    assert settings.socket == Path("/usr/local/courier-authlib/var/spool/authdaemon/socket")
+    assert settings.remarks == ()
+
+
+def test_defaults() -> None:
+    settings = authdaemonrc.parse(MODULE, FILE)
+    assert settings.daemons == 1
+    assert [str(remark) for remark in settings.remarks] == [
+        "/etc/authdaemonrc: daemons: missing, using 1; add daemons=5"
+    ]
+    assert settings.socket == Path("/run/courier/authdaemon/socket")
+    assert (settings.debug_login, settings.default_options, settings.login_tempfail) == (0, b"", None)
+    assert (settings.logger_name, settings.logger_facility, settings.database_timeout) == ("authdaemond", "mail", 10)
+
+
+@pytest.mark.parametrize(
+    ("line", "daemons"),
+    [
+        ("daemons=3", 3),
+        ('daemons="3"', 3),
+        ("daemons='3'", 3),
+        ("daemons=3 # remark", 3),
+        ("  daemons=3  ", 3),
+        ('daemons="3"#x', 3),
+        ("daemons=3\ndaemons=4", 4),
+        ("# daemons=9\ndaemons=2\r", 2),
+        ("daemons = 3", 3),
+    ],
+)
+def test_ways_to_write_a_line(line: str, daemons: int) -> None:
+    assert authdaemonrc.parse(MODULE + line + "\n", FILE).daemons == daemons
+
+
+def test_values_keep_what_is_in_quotes() -> None:
+    settings = authdaemonrc.parse(
+        MODULE + 'DEFAULTOPTIONS="a=1,b=#2" # remark\nLOGGEROPTS="-name=x -facility=local3"\n', FILE
+    )
+    assert settings.default_options == b"a=1,b=#2"
+    assert (settings.logger_name, settings.logger_facility) == ("x", "local3")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (MODULE + "nonsense", '/etc/authdaemonrc:2: no "=" in "nonsense"; write name="value", or # before a remark'),
+        (
+            MODULE + "daemons=0",
+            "/etc/authdaemonrc:2: daemons: expected a number from 1 to 1000, found 0; correct the value",
+        ),
+        (MODULE + "daemons=-1", "/etc/authdaemonrc:2: daemons: expected"),
+        (MODULE + "DEBUG_LOGIN=3", "2: DEBUG_LOGIN: expected"),
+        (MODULE + "daemons=99999999999999", "2: daemons: expected"),
+        (MODULE + "AUTHD_DATABASE_TIMEOUT=0", "from 1 to 60"),
+        (
+            MODULE + 'AUTHD_LOGIN_TEMPFAIL="open"',
+            '2: AUTHD_LOGIN_TEMPFAIL: expected "fail" or "close", found "open"; correct',
+        ),
+        ("daemons=2", 'authmodulelist: no module is named; add authmodulelist="authmysql"'),
+        (MODULE + 'LOGGEROPTS="-facility=nosuch"', "LOGGEROPTS: unknown syslog facility nosuch; use one of auth"),
+    ],
+)
+def test_what_is_refused_is_told_with_its_mend(content: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        authdaemonrc.parse(content, FILE)
+    assert told in str(refusal.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        authdaemonrc.parse("daemons=x\nDEBUG_LOGIN=y\nnonsense\n", FILE)
+    assert len(refusal.value.problems) == 4
+
+
+@given(st.text(max_size=200))
+def test_any_authdaemonrc_is_settings_or_refused(content: str) -> None:
+    try:
+        authdaemonrc.parse(content, FILE)
+    except ConfigError as error:
+        assert all(problem.mend for problem in error.problems)
+
+
+def test_the_module_file_of_our_first_users(tmp_path: Path) -> None:
+    (tmp_path / "authmysqlrc").write_text(SEED_AUTHMYSQLRC)
+    settings = load_mysqlrc(tmp_path / "authmysqlrc")
+    assert settings.home_field == "concat('/var/mailbox/',homedir)"
+    assert (settings.uid_field, settings.clear_field, settings.where_clause) == ("2525", "''", "1=1")
+    assert "extmail" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("A b\n", [("A", "b", 1)]),
+        ("A\t \tb c \t\n", [("A", "b c", 1)]),
+        ("  A b\n", [("A", "b", 1)]),
+        ("A\n", [("A", "", 1)]),
+        ("# A b\n  # C d\n\nE f", [("E", "f", 4)]),
+        ("A b\\\nc\nD e\n", [("A", "b c", 1), ("D", "e", 3)]),
+        ("A b \\\n  c", [("A", "b  c", 1)]),
+        ("A b\\\n# c\nD e", [("A", "b # c", 1), ("D", "e", 3)]),
+        ("A \\\n b", [("A", "b", 1)]),
+        ("A b\\", [("A", "b", 1)]),
+        ("\\\nA b", [("A", "b", 1)]),
+        ("A b\r\nC d\r\n", [("A", "b", 1), ("C", "d", 2)]),
+        ("A a\nA b\n", [("A", "a", 1), ("A", "b", 2)]),
+        ("A=b\n", [("A=b", "", 1)]),
+    ],
+)
+def test_module_file_syntax(content: str, expected: list[tuple[str, str, int]]) -> None:
+    assert [(line.name, line.value, line.number) for line in rcfile.parse(content)] == expected
+
+
+@given(st.text(alphabet="AB ab\\\n\t#'", max_size=80))
+def test_any_module_file_is_parsed(content: str) -> None:
+    for line in rcfile.parse(content):
+        assert line.name
+        assert line.name == line.name.strip()
+        assert line.value == line.value.strip()
+        assert 1 <= line.number <= content.count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("MYSQL_PORT\t\t3306", "MYSQL_PORT\t\tmany"),
+            "authmysqlrc:3: MYSQL_PORT: expected a number, found many; correct the value",
+        ),
+        (("MYSQL_PORT\t\t3306", "MYSQL_PORT\t\t99999"), "MYSQL_PORT: not a TCP port; use a number up to 65535"),
+        (("MYSQL_USERNAME\t\textmail\n", ""), "authmysqlrc: MYSQL_USERNAME: not set; name the user to connect with"),
+        (("MYSQL_DATABASE\t\textmail\n", ""), "MYSQL_DATABASE: not set"),
+        (("MYSQL_USER_TABLE\tmailbox\n", ""), "MYSQL_USER_TABLE: not set; name the table with the accounts"),
+        (("MYSQL_CRYPT_PWFIELD\tpassword\n", ""), "MYSQL_CRYPT_PWFIELD: neither this nor MYSQL_CLEAR_PWFIELD is set"),
+    ],
+)
+def test_module_files_that_are_refused(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    file = tmp_path / "authmysqlrc"
+    file.write_text(SEED_AUTHMYSQLRC.replace(*change))
+    with pytest.raises(ConfigError) as refusal:
+        load_mysqlrc(file)
+    assert told in str(refusal.value)
+
+
+def test_a_server_or_a_socket_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "authmysqlrc"
+    file.write_text(
+        SEED_AUTHMYSQLRC.replace("MYSQL_SERVER\t\tlocalhost\n", "").replace("MYSQL_SOCKET\t\t/tmp/mysql.sock\n", "")
+    )
+    with pytest.raises(ConfigError, match="MYSQL_SERVER: neither this nor MYSQL_SOCKET is set"):
+        load_mysqlrc(file)
+
+
+def test_a_file_that_is_missing_or_incomplete(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"authsqliterc: can't be read: No such file or directory; create it"):
+        load_sqliterc(tmp_path / "authsqliterc")
+    (tmp_path / "authsqliterc").write_text("SQLITE_USER_TABLE t\nSQLITE_CRYPT_PWFIELD c\n")
+    with pytest.raises(ConfigError, match="SQLITE_DATABASE: not set; name the database's file"):
+        load_sqliterc(tmp_path / "authsqliterc")
+
+
+# Values as how-to pages have them, with their authors' remarks behind.
+@pytest.mark.parametrize(
+    ("name", "value", "leftover"),
+    [
+        ("MYSQL_PORT", "3306 (指定你的mysql监听的端口)", "(指定你的mysql监听的端口)"),
+        ("MYSQL_PORT", "3306(the port)", "(the port)"),
+        ("MYSQL_PORT", "3306", ""),
+        ("MYSQL_USERNAME", "extmail (这时为数据库的用户名)", "(这时为数据库的用户名)"),
+        ("MYSQL_USERNAME", "extmail", ""),
+        ("MYSQL_SOCKET", "/tmp/mysql.sock(如果源码安装)", "(如果源码安装)"),
+        ("MYSQL_SERVER", "localhost # here", "# here"),
+        ("MYSQL_UID_FIELD", "2525(是postfix的用户的uid)", "(是postfix的用户的uid)"),
+        ("MYSQL_UID_FIELD", "2525 (postfix)", "(postfix)"),
+        ("MYSQL_UID_FIELD", "2525", ""),
+        ("MYSQL_HOME_FIELD", "concat('/var/mailbox/',homedir)映射虚拟用户有家目录", "映射虚拟用户有家目录"),
+        ("MYSQL_MAILDIR_FIELD", "concat('/var/mailbox/',maildir) 邮箱目录", "邮箱目录"),
+        ("MYSQL_HOME_FIELD", "concat('/邮箱/',homedir)", ""),
+        ("MYSQL_HOME_FIELD", "concat('/var (old)/',homedir)", ""),
+        ("MYSQL_NAME_FIELD", "name # full name", "# full name"),
+        ("MYSQL_NAME_FIELD", "name (全名)", "(全名)"),
+        ("MYSQL_NAME_FIELD", "coalesce(name, '名')", ""),
+        ("MYSQL_NAME_FIELD", "'a # b'", ""),
+        ("MYSQL_WHERE_CLAUSE", "active = 1 AND expiredate > now()", ""),
+        ("MYSQL_WHERE_CLAUSE", "active = 1 -- only those", "-- only those"),
+        ("MYSQL_PASSWORD", "p(ass) 字", ""),
+    ],
+)
+def test_remarks_behind_values_are_found(name: str, value: str, leftover: str) -> None:
+    found = leftovers([rcfile.Line(name, value, 7)], MYSQL_SETTINGS, Path("authmysqlrc"))
+    if not leftover:
+        assert found == []
+        return
+    assert [str(problem) for problem in found] == [
+        f'authmysqlrc:7: {name}: "{leftover}" seems to be a remark; put the remark on a line of its own that begins with #'
+    ]
+    assert not found[0].fatal
+
+
+def test_the_directory_is_found(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    second.mkdir()
+    (second / "authdaemonrc").touch()
+    assert sysconfdir(None, {}, (first, second)) == second
+    assert sysconfdir(None, {"AUTHD_SYSCONFDIR": "/x"}, (second,)) == Path("/x")
+    assert sysconfdir("/y", {"AUTHD_SYSCONFDIR": "/x"}, (second,)) == Path("/y")
+    with pytest.raises(ConfigError, match=r"authdaemonrc: not in .*first; copy one from conf/"):
+        sysconfdir(None, {}, (first,))
+
+
+def test_a_watched_file_is_read_again_and_a_broken_edit_is_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "authmysqlrc"
+    file.write_text(SEED_AUTHMYSQLRC)
+    told: list[str] = []
+    watched = WatchedFile(file, load_mysqlrc, told.append)
+    assert not watched.refresh()
+    edit(file, SEED_AUTHMYSQLRC.replace("3306", "many"))
+    assert not watched.refresh()
+    assert not watched.refresh()
+    assert len(told) == 1
+    assert "stay in force" in told[0]
+    assert watched.value.connection["MYSQL_PORT"] == 3306
+    edit(file, SEED_AUTHMYSQLRC.replace("3306", "3307"))
+    assert watched.refresh()
+    assert watched.value.connection["MYSQL_PORT"] == 3307
+    file.unlink()
+    assert not watched.refresh()
+    assert len(told) == 2
+    assert watched.value.connection["MYSQL_PORT"] == 3307
+
+
+def test_no_secret_is_in_a_message(tmp_path: Path) -> None:
+    file = tmp_path / "authmysqlrc"
+    file.write_text(
+        SEED_AUTHMYSQLRC.replace("MYSQL_PASSWORD\t\textmail", "MYSQL_PASSWORD\t\thunter2").replace("3306", "x")
+    )
+    with pytest.raises(ConfigError) as refusal:
+        load_mysqlrc(file)
+    assert "hunter2" not in str(refusal.value)

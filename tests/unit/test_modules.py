@@ -1,0 +1,215 @@
+"""What all modules share, and the chain that asks them."""
+
+from __future__ import annotations
+
+import hmac
+
+import pytest
+
+from authd.account import Account
+from authd.chain import Chain, Decision
+from authd.modules import base
+from authd.modules.authsqlite import sqlite_real
+from authd.modules.registry import MODULES, UnknownModules, make_modules
+from authd.numbers import atoi, unsigned
+from authd.outcome import Outcome, Reason
+from authd.passwords import Verdict, hash_password, verify
+from authd.protocol.request import ChangePassword, Cram, Login, Lookup
+from tests.support.stub import StubModule, surroundings
+
+HASHED = Account(b"hashed", 1, 1, b"/h", crypt=hash_password(b"secret", "md5-crypt"), clear=b"other")
+CLEAR = Account(b"clear", 1, 1, b"/h", clear=b"secret")
+NEITHER = Account(b"neither", 1, 1, b"/h")
+BROKEN = Account(b"broken", 1, 1, b"/h", crypt=b"!")
+
+
+@pytest.fixture
+def module() -> StubModule:
+    return StubModule(HASHED, CLEAR, NEITHER, BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "outcome", "reason"),
+    [
+        (b"hashed", b"secret", Outcome.OK, Reason.PASSWORD_MATCHES),
+        (b"hashed", b"other", Outcome.REJECT, Reason.WRONG_PASSWORD),
+        (b"clear", b"secret", Outcome.OK, Reason.PASSWORD_MATCHES),
+        (b"clear", b"wrong", Outcome.REJECT, Reason.WRONG_PASSWORD),
+        (b"neither", b"", Outcome.REJECT, Reason.NO_PASSWORD),
+        (b"broken", b"!", Outcome.REJECT, Reason.UNUSABLE_HASH),
+        (b"nobody", b"secret", Outcome.REJECT, Reason.NO_SUCH_USER),
+    ],
+)
+def test_logins(module: StubModule, user: bytes, password: bytes, outcome: Outcome, reason: Reason) -> None:
+    answer = module.login(b"imap", user, password)
+    assert (answer.outcome, answer.reason) == (outcome, reason)
+    if outcome is Outcome.OK:
+        assert answer.account is not None
+        assert answer.account.clear == password
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        (b"clear", Reason.PASSWORD_MATCHES),
+        (b"hashed", Reason.WRONG_PASSWORD),
+        (b"neither", Reason.NO_CLEARTEXT),
+        (b"nobody", Reason.NO_SUCH_USER),
+    ],
+)
+def test_cram(module: StubModule, user: bytes, reason: Reason) -> None:
+    response = hmac.new(b"secret", b"<1>", "md5").hexdigest().encode()
+    assert module.cram(b"imap", user, "md5", b"<1>", response).reason is reason
+
+
+def test_a_changed_password_is_hashed_like_the_old(module: StubModule) -> None:
+    assert module.change_password(b"imap", b"hashed", b"wrong", b"new").reason is Reason.WRONG_PASSWORD
+    assert module.stored == []
+    assert module.change_password(b"imap", b"hashed", b"secret", b"new").reason is Reason.PASSWORD_CHANGED
+    password, hashed = module.stored[0]
+    assert password == b"new"
+    assert hashed.startswith(b"$1$")
+    assert verify(b"new", hashed) is Verdict.MATCH
+
+
+def test_an_unknown_user_costs_what_a_wrong_password_costs(module: StubModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function is called with a hash of the same kind, so that the time tells nothing."""
+    calls: list[bytes] = []
+
+    def counting(password: bytes, stored: bytes) -> Verdict:
+        calls.append(stored[:3])
+        return verify(password, stored)
+
+    monkeypatch.setattr(base, "verify", counting)
+    module.login(b"imap", b"nobody", b"x")
+    module.login(b"imap", b"hashed", b"x")
+    module.login(b"imap", b"nobody", b"x")
+    module.change_password(b"imap", b"nobody", b"x", b"y")
+    assert calls == [b"$6$", b"$1$", b"$1$", b"$1$"]
+
+
+def test_a_backend_that_is_down_is_neither_a_success_nor_a_reject() -> None:
+    module = StubModule(CLEAR, down=True)
+    answers = [
+        module.lookup(b"s", b"clear"),
+        module.login(b"s", b"clear", b"secret"),
+        module.cram(b"s", b"clear", "md5", b"", b""),
+        module.change_password(b"s", b"clear", b"secret", b"new"),
+    ]
+    assert {answer.outcome for answer in answers} == {Outcome.TEMPFAIL}
+    assert {answer.describe() for answer in answers} == {"database unreachable: stub is down"}
+
+
+LOGIN = Login(b"imap", b"clear", b"secret")
+
+
+def chain(*modules: StubModule, tempfail: str | None = None) -> Chain:
+    return Chain(modules, tempfail, lambda line: None)
+
+
+def test_a_reject_goes_on_and_a_success_stops() -> None:
+    first, second, third = StubModule(name="a"), StubModule(CLEAR, name="b"), StubModule(CLEAR, name="c")
+    decision = chain(first, second, third).login(LOGIN)
+    assert (decision.outcome, [step.module for step in decision.steps]) == (Outcome.OK, ["a", "b"])
+    assert third.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "setting", "outcome", "asked"),
+    [
+        ("close", None, Outcome.TEMPFAIL, 0),
+        ("fail", None, Outcome.OK, 1),
+        ("close", "fail", Outcome.OK, 1),
+        ("fail", "close", Outcome.TEMPFAIL, 0),
+    ],
+)
+def test_a_temporary_failure_at_a_login_is_a_matter_of_settings(
+    own: str, setting: str | None, outcome: Outcome, asked: int
+) -> None:
+    first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
+    first.login_tempfail = own  # type: ignore[assignment, misc]
+    assert chain(first, second, tempfail=setting).login(LOGIN).outcome is outcome
+    assert second.asked == asked
+
+
+@pytest.mark.parametrize("tempfail", [None, "fail", "close"])
+def test_any_other_temporary_failure_stops(tempfail: str | None) -> None:
+    def asked(ask: str, request: object) -> tuple[Outcome, int]:
+        first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
+        first.login_tempfail = "fail"  # type: ignore[misc]
+        decision: Decision = getattr(chain(first, second, tempfail=tempfail), ask)(request)
+        return decision.outcome, second.asked
+
+    assert asked("lookup", Lookup(b".", b"imap", b"clear")) == (Outcome.TEMPFAIL, 0)
+    assert asked("cram", Cram(b"imap", b"clear", "md5", b"", b"")) == (Outcome.TEMPFAIL, 0)
+    assert asked("change_password", ChangePassword(b"imap", b"clear", b"secret", b"new")) == (Outcome.TEMPFAIL, 0)
+
+
+def test_a_lookup_may_name_its_module() -> None:
+    first, second = StubModule(CLEAR, name="a"), StubModule(name="b")
+    assert chain(first, second).lookup(Lookup(b"a", b"imap", b"clear")).outcome is Outcome.OK
+    assert chain(first, second).lookup(Lookup(b"b", b"imap", b"clear")).decisive.answer.reason is Reason.NO_SUCH_USER
+    assert chain(first, second).lookup(Lookup(b"c", b"imap", b"clear")).decisive.answer.reason is Reason.NO_MODULE
+
+
+def test_the_decisive_step_is_the_one_that_explains_most() -> None:
+    known, unknown, down = (
+        StubModule(CLEAR, name="known"),
+        StubModule(name="unknown"),
+        StubModule(name="down", down=True),
+    )
+    wrong = Login(b"imap", b"clear", b"wrong")
+    assert chain(known, unknown).login(wrong).decisive.module == "known"
+    assert chain(unknown, known).login(wrong).decisive.module == "known"
+    assert chain(down, known, unknown, tempfail="fail").login(wrong).decisive.module == "down"
+    assert chain().login(wrong).decisive.answer.reason is Reason.NOT_ASKED
+
+
+def test_the_chain_closes_its_modules() -> None:
+    module = StubModule()
+    chain(module).close()
+    assert module.closed
+
+
+def test_unknown_modules_are_left_out_and_told() -> None:
+    told: list[str] = []
+    with pytest.raises(UnknownModules, match="authmysql, authsqlite"):
+        make_modules(["authnone"], surroundings(told))
+    assert told == ["authmodulelist: there is no module authnone; there are authmysql, authsqlite"]
+    assert all(name == module.name for name, module in MODULES.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "as_int", "as_unsigned"),
+    [
+        (b"", 0, 0),
+        (b"5", 5, 5),
+        (b" \t5", 5, 5),
+        (b"5x", 5, 5),
+        (b"x5", 0, 0),
+        (b"-1", -1, 2**32 - 1),
+        (b"+7", 7, 7),
+        (b"007", 7, 7),
+        (b"4294967296", 0, 2**32 - 1),
+        (b"4294967338", 42, 2**32 - 1),
+        (b"2147483648", -(2**31), 2**31),
+        (b"9" * 30, -1, 2**32 - 1),
+        (b"-" + b"9" * 30, 0, 2**32 - 1),
+        (b"9" * 10000, -1, 2**32 - 1),
+        (b"0x10", 0, 0),
+        (b"--5", 0, 0),
+        (b"- 5", 0, 0),
+        (b"1.9", 1, 1),
+    ],
+)
+def test_numbers_are_read_as_c_and_cpp_read_them(text: bytes, as_int: int, as_unsigned: int) -> None:
+    assert atoi(text) == as_int
+    assert unsigned(text) == as_unsigned
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.5, b"1.5"), (1.0, b"1.0"), (-3.0, b"-3.0"), (1e20, b"1.0e+20"), (1.5e-7, b"1.5e-07"), (0.1, b"0.1")],
+)
+def test_reals_as_sqlite_writes_them(value: float, text: bytes) -> None:
+    assert sqlite_real(value) == text

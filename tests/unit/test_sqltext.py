@@ -1,0 +1,130 @@
+"""Clauses into statements: what a client sends never becomes part of the text."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authd.modules.sqltext import (
+    MYSQL,
+    SQLITE,
+    ClauseError,
+    Parameter,
+    Syntax,
+    render,
+    shown,
+    substitute,
+    unknown_variables,
+)
+
+KNOWN = ("local_part", "domain", "service")
+
+
+def text(clause: str, syntax: Syntax = MYSQL, style: str = "qmark") -> tuple[str, tuple[str, ...]]:
+    return render(substitute(clause, KNOWN, syntax), style)
+
+
+@pytest.mark.parametrize(
+    ("clause", "mysql", "names"),
+    [
+        ("SELECT 1", "SELECT 1", ()),
+        ("a = $(domain)", "a = ?", ("domain",)),
+        ("a = '$(domain)'", "a = ?", ("domain",)),
+        ('a = "$(domain)"', "a = ?", ("domain",)),
+        ("'x$(domain)y'", "concat('x', ?, 'y')", ("domain",)),
+        ("'$(local_part)@$(domain)'", "concat(?, '@', ?)", ("local_part", "domain")),
+        ("'it''s $(domain)'", "concat('it''s ', ?)", ("domain",)),
+        ("'\\'$(domain)'", "concat('\\'', ?)", ("domain",)),
+        ("'\\\\$(domain)'", "concat('\\\\', ?)", ("domain",)),
+        ("'\\$(domain)'", "?", ("domain",)),
+        ('"it\'s ""$(domain)"', "concat('it''s \"', ?)", ("domain",)),
+        ("'$(nosuch)'", "''", ()),
+        ("'a$(nosuch)b'", "concat('a', 'b')", ()),
+        ("a = $(nosuch) b", "a =  b", ()),
+        ("f('$(domain)', '%')", "f(?, '%')", ("domain",)),
+        ("a /* it's $(domain) */ b", "a /* it's  */ b", ()),
+        ("a -- it's $(domain)", "a -- it's ", ()),
+        ("a # it's $(domain)", "a # it's ", ()),
+        ("a --b", "a --b", ()),
+        ("a-b/c $ d", "a-b/c $ d", ()),
+        ("`it's` = '$(domain)'", "`it's` = ?", ("domain",)),
+    ],
+)
+def test_statements(clause: str, mysql: str, names: tuple[str, ...]) -> None:
+    assert text(clause) == (mysql, names)
+
+
+def test_standard_sql_has_other_operators_and_no_backslashes() -> None:
+    assert text("'x$(domain)y'", SQLITE) == ("('x' || ? || 'y')", ("domain",))
+    assert text("'\\' = '$(domain)'", SQLITE) == ("'\\' = ?", ("domain",))
+    assert text("a # '$(domain)'", SQLITE) == ("a # ?", ("domain",))
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "'$(domain)",
+        "'$(domain'",
+        "a = $(domain",
+        "`$(domain)`",
+        "FROM $(domain)_users",
+        "FROM t_$(domain)",
+        "FROM $(domain).t",
+        "'unclosed",
+        '"unclosed',
+        "`unclosed",
+        "'escaped\\'",
+    ],
+)
+def test_what_can_not_be_bound_is_refused(clause: str) -> None:
+    with pytest.raises(ClauseError):
+        text(clause)
+
+
+def test_drivers_get_their_own_marks() -> None:
+    assert text("a LIKE 'x%' AND b = $(domain)", style="format") == ("a LIKE 'x%%' AND b = %s", ("domain",))
+    with pytest.raises(ValueError, match="named"):
+        text("a", style="named")
+
+
+def test_unknown_variables_are_found() -> None:
+    assert unknown_variables("'$(domain)$(domian)' $(x)", KNOWN) == ["domian", "x"]
+
+
+def test_traces_name_parameters() -> None:
+    assert shown(("a = ", Parameter("domain")), {"domain": "d"}) == "a = $(domain) domain='d'"
+
+
+literals = st.text(alphabet="ab '\\%-#/*\"`$(", max_size=12)
+
+
+@given(st.lists(literals, max_size=3), st.text(max_size=12), st.text(max_size=12))
+def test_a_literal_with_variables_is_what_pasting_was_meant_to_be(
+    pieces: list[str], local_part: str, domain: str
+) -> None:
+    """A real SQLite evaluates the expression; the value is the pieces with the variables' values between, whatever those are."""
+    values = {"local_part": local_part.replace("\0", ""), "domain": domain.replace("\0", "")}
+    names = ["local_part", "domain", "local_part"]
+    clause, expected = "SELECT '", ""
+    for name, piece in zip(names, pieces, strict=False):
+        if "$(" in piece:
+            return
+        clause += piece.replace("'", "''") + f"$({name})"
+        expected += piece + values[name]
+    statement, parameters = render(substitute(clause + "'", KNOWN, SQLITE), "qmark")
+    connection = sqlite3.connect(":memory:")
+    assert connection.execute(statement, tuple(values[name] for name in parameters)).fetchone() == (expected,)
+    connection.close()
+
+
+@given(st.text(alphabet="ab '\\%-#/*\"`$()domain_lcprt", max_size=40))
+def test_any_clause_is_a_statement_or_refused(clause: str) -> None:
+    for syntax in (MYSQL, SQLITE):
+        try:
+            statement = substitute(clause, KNOWN, syntax)
+        except ClauseError:
+            continue
+        assert all(part.name in KNOWN for part in statement if isinstance(part, Parameter))
