@@ -18,14 +18,14 @@ DIRECTORIES = (Path("/etc"), Path("/etc/authlib"), Path("/etc/courier"), Path("/
 def sysconfdir(
     option: str | None = None, environment: Mapping[str, str] = os.environ, directories: tuple[Path, ...] = DIRECTORIES
 ) -> Path:
-    """Return the directory of the configuration files.
+    """Return the directory of the configuration files; absolute, since a daemon in the background is elsewhere.
 
     :param option: value of ``--sysconfdir``; wins over the environment.
     :raises ConfigError: if none of `directories` has an authdaemonrc.
     """
     named = option or environment.get(VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).absolute()
     for directory in directories:
         if (directory / "authdaemonrc").is_file():
             return directory

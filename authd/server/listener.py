@@ -67,7 +67,8 @@ def answers(path: Path) -> bool:
             probe.connect(str(path))
             probe.sendall(b"PING\n")
             probe.recv(1)
-        except ConnectionResetError:
+        except (ConnectionResetError, BrokenPipeError):
+            # It closed before it had read all: somebody is there.
             return True
         except OSError:
             return False

@@ -79,6 +79,15 @@ def test_a_life(service: Service) -> None:
     assert not service.site.socket.exists()
 
 
+def test_a_relative_directory_is_found_again_at_a_reload(service: Service) -> None:
+    relative = os.path.relpath(service.site.etc)
+    started = subprocess.run([command("authdaemond"), "start", "--sysconfdir", relative], timeout=60, check=False)
+    assert started.returncode == 0
+    write_authdaemonrc(service.site.etc, service.site.run, "authsqlite", DEFAULTOPTIONS="new=1")
+    assert service("reload") == (0, "")
+    wait_until(lambda: b"new=1" in exchange(service.site.socket, GOOD), "the new settings are in force")
+
+
 def test_the_background_has_no_ties(service: Service) -> None:
     assert service("start") == (0, "")
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{service.pid}/status").read_text().splitlines())
