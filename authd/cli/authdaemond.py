@@ -135,6 +135,8 @@ def _start(settings: DaemonSettings) -> int:
         word.decode(errors="replace").rstrip()
         or f"{settings.socket}: no answer within {START_SECONDS:g} s; see the log"
     )
+    # What has not served anybody yet is not left behind.
+    _stop(settings)
     return FAILED
 
 

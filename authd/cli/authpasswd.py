@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
-from authd.cli.common import FAILED, OK, USAGE, complain, read_password
+from authd.cli.common import FAILED, OK, complain, read_password
 from authd.passwords import SCHEMES, hash_password
 from authd.passwords.hashing import DEFAULT_SCHEME
-
-HELP = f"""Usage: authpasswd [method]
-
-Read a password, twice from the terminal or once from standard input, and print it hashed.
-
-Methods: {", ".join(SCHEMES)}
-The default is {DEFAULT_SCHEME}.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words in (["--help"], ["-h"]):
-        print(HELP, end="")
-        return OK
-    scheme = words[0] if words else DEFAULT_SCHEME
-    if len(words) > 1 or scheme not in SCHEMES:
-        complain(HELP.rstrip())
-        return USAGE
+    parser = argparse.ArgumentParser(
+        prog="authpasswd",
+        description="Read a password, twice from the terminal or once from standard input, and print it hashed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "method",
+        nargs="?",
+        default=DEFAULT_SCHEME,
+        choices=SCHEMES,
+        metavar="method",
+        help=f"one of {', '.join(SCHEMES)} (default: {DEFAULT_SCHEME})",
+    )
+    parser.add_argument("--sysconfdir", metavar="DIR", help="as in the other commands; this one reads no configuration")
+    options = parser.parse_args(arguments)
     password = read_password("Password: ")
     if sys.stdin.isatty() and read_password("Reenter password: ") != password:
         complain("Passwords don't match.")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("The password is empty, and no client could send it.")
         return FAILED
     try:
-        print(hash_password(password, scheme).decode())
+        print(hash_password(password, options.method).decode())
     except ValueError as error:
         complain(str(error))
         return FAILED

@@ -22,7 +22,8 @@ EMPTY = "''"
 class SqlSettings:
     """Settings of one SQL module: which expressions make an account, and which statements replace the default ones.
 
-    Every ``*_field`` is an SQL expression.  `connection` has the settings of the one database kind, by name.
+    Every ``*_field`` is an SQL expression.  `values` has every setting by its name in the file, those of
+    the connection included.
     """
 
     file: Path
@@ -43,7 +44,7 @@ class SqlSettings:
     select_clause: str
     enumerate_clause: str
     chpass_clause: str
-    connection: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
@@ -185,6 +186,6 @@ def _settings(
         select_clause=values[f"{prefix}SELECT_CLAUSE"],
         enumerate_clause=values[f"{prefix}ENUMERATE_CLAUSE"],
         chpass_clause=values[f"{prefix}CHPASS_CLAUSE"],
-        connection=values,
+        values=values,
         lines=numbers,
     )

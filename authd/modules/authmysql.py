@@ -45,7 +45,7 @@ class AuthMysql(SqlModule):
 
     def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
         arguments = connect_arguments(settings, self._surroundings.timeout)
-        wanted = settings.connection["MYSQL_CHARACTER_SET"]
+        wanted = settings.values["MYSQL_CHARACTER_SET"]
         if arguments["charset"] != wanted:
             self._report(
                 f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
@@ -99,7 +99,7 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
 
     :param timeout: seconds to connect, and to wait for an answer.
     """
-    values = settings.connection
+    values = settings.values
     arguments: dict[str, Any] = {
         "user": values["MYSQL_USERNAME"],
         "password": values["MYSQL_PASSWORD"],
@@ -135,7 +135,7 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
 
 
 def _character_set(settings: SqlSettings) -> str:
-    name: str = settings.connection["MYSQL_CHARACTER_SET"]
+    name: str = settings.values["MYSQL_CHARACTER_SET"]
     return name if _encoding(name) else DEFAULT_CHARACTER_SET
 
 

@@ -40,7 +40,7 @@ class AuthSqlite(SqlModule):
         return load_sqliterc(file)
 
     def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
-        path = settings.connection["SQLITE_DATABASE"]
+        path = settings.values["SQLITE_DATABASE"]
         timeout = self._surroundings.timeout
         return sqlalchemy.create_engine(
             "sqlite://",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +48,7 @@ class Database:
     def update(self, statement: Statement, values: dict[str, Any]) -> int:
         """Run a statement that may carry secrets, and return the number of rows that it matched.
 
-        :raises TemporaryFailure: as `rows`; the server's message is left out, since it may quote a value.
+        :raises TemporaryFailure: as `rows`; what the server's message quotes is left out, since it may be a value.
         """
         return self._run(statement, values, lambda result: int(result.rowcount), secret=True)
 
@@ -81,7 +82,10 @@ class Database:
                 if lost:
                     self.close()
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
-                    detail = type(error.orig).__name__ + _code(error.orig) if secret else server_message(error)
+                    detail = server_message(error)
+                    if secret:
+                        # From the first quote to the last: a value may have quotes in it.
+                        detail = re.sub(r"'.*'", "'...'", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
                 self._report(f"connection to the database was lost ({server_message(error)}), connecting again")
 
@@ -116,7 +120,3 @@ def server_message(error: BaseException) -> str:
     if len(original.args) == 2 and isinstance(original.args[0], int):
         return f"{original.args[1]} ({original.args[0]})"
     return str(original)
-
-
-def _code(error: BaseException | None) -> str:
-    return f" {error.args[0]}" if error is not None and error.args and isinstance(error.args[0], int) else ""

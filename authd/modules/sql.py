@@ -216,7 +216,7 @@ class SqlModule(Module):
         for quoted in re.findall(r"'([^']+)'|: (\S+)$", message):
             name = next(filter(None, quoted)).rpartition(".")[2]
             for setting in self._settings.lines:
-                if name in str(self._settings.connection.get(setting, "")):
+                if name in str(self._settings.values.get(setting, "")):
                     return setting
         return ""
 

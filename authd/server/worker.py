@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import time
+import traceback
 from types import FrameType
 
 from authd.protocol.request import Request
@@ -151,9 +152,11 @@ class Worker:
     def _reply(self, request: Request, remote_ip: bytes) -> bytes:
         try:
             return self._responder.respond(request, remote_ip)
-        except Exception:
-            # Fail closed: a defect is never a success and never a reject, and costs nobody else anything.
-            LOGGER.exception("internal error; the client gets no reply")
+        except Exception as error:
+            # Fail closed: a defect is never a success and never a reject, and costs nobody else anything. What the error
+            # says is left out: it may quote what it was about.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            LOGGER.error("internal error, %s; the client gets no reply\n%s", type(error).__name__, where)
             return b""
 
     def _continue(self, descriptor: int, events: int) -> None:

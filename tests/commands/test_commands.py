@@ -111,6 +111,9 @@ def test_files_are_found(site: Authd, tmp_path: Path) -> None:
 
 
 class TestAuthpasswd:
+    def test_it_takes_the_option_that_all_take(self) -> None:
+        assert run("authpasswd", "--sysconfdir", "/nonexistent", "md5", typed="x\n")[0] == 0
+
     @pytest.mark.parametrize("scheme", SCHEMES)
     def test_hashes_open(self, scheme: str) -> None:
         code, said, complaint = run("authpasswd", scheme, typed="secret word\n")

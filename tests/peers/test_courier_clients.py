@@ -134,6 +134,18 @@ def test_authtest_without_an_address_is_the_same(site: Site, mariadb: MariaDB) -
         edit(site.etc / "authmysqlrc", rc)
 
 
+def test_an_enumeration_that_is_cut_off_is_the_same(site: Site, mariadb: MariaDB) -> None:
+    rc = mysqlrc(mariadb.socket)
+    edit(site.etc / "authmysqlrc", changed(rc, MYSQL_ENUMERATE_CLAUSE="SELECT nosuch FROM mailbox"))
+    try:
+        judge = site.clients_run(site.courier.run, "authenumerate")
+        assert judge[0] == 1
+        assert site.clients_run(site.authd_run, "authenumerate") == judge
+        assert site.ours("authenumerate") == judge
+    finally:
+        edit(site.etc / "authmysqlrc", rc)
+
+
 def test_authtest_changes_passwords(site: Site) -> None:
     for change in (("user", "secret", "new one"), ("user", "new one", "secret")):
         assert site.clients_run(site.authd_run, "authtest", *change) == (0, b"", b"Password change succeeded.\n")

@@ -16,59 +16,22 @@ from authd.config.problem import ConfigError
 from authd.config.remarks import leftovers
 from authd.config.sqliterc import load_sqliterc
 from authd.config.watch import WatchedFile
+from tests.support.extmail import AUTHDAEMONRC, AUTHMYSQLRC
 from tests.support.sysconf import edit
 
 FILE = Path("/etc/authdaemonrc")
 MODULE = 'authmodulelist="authmysql"\n'
 
-# What our first users have, their authdaemonvar as it was compiled for them.
-SEED_AUTHDAEMONRC = """##NAME: authmodulelist:3
-authmodulelist="authmysql"
-
-##NAME: authmodulelistorig:4
-authmodulelistorig="authmysql"
-
-##NAME: daemons:0
-daemons=10
-
-##NAME: authdaemonvar:2
-authdaemonvar=/usr/local/courier-authlib/var/spool/authdaemon
-
-##NAME: DEBUG_LOGIN:0
-DEBUG_LOGIN=0
-
-##NAME: DEFAULTOPTIONS:0
-DEFAULTOPTIONS=""
-
-##NAME: LOGGEROPTS:0
-LOGGEROPTS=""
-"""
-
-SEED_AUTHMYSQLRC = """##NAME: LOCATION:0
-MYSQL_SERVER\t\tlocalhost
-MYSQL_PORT\t\t3306
-MYSQL_USERNAME\t\textmail
-MYSQL_PASSWORD\t\textmail
-MYSQL_SOCKET\t\t/tmp/mysql.sock
-MYSQL_OPT\t\t0
-MYSQL_DATABASE\t\textmail
-MYSQL_USER_TABLE\tmailbox
-MYSQL_CRYPT_PWFIELD\tpassword
-MYSQL_UID_FIELD\t\t2525
-MYSQL_GID_FIELD\t\t2525
-MYSQL_LOGIN_FIELD\tusername
-MYSQL_HOME_FIELD\tconcat('/var/mailbox/',homedir)
-MYSQL_NAME_FIELD\tname
-MYSQL_MAILDIR_FIELD\tconcat('/var/mailbox/',maildir)
-##NAME: MARKER:0
-"""
+RUN = "/usr/local/courier-authlib/var/spool/authdaemon"
+SEED_AUTHDAEMONRC = AUTHDAEMONRC.format(run=RUN, daemons=10)
+SEED_AUTHMYSQLRC = AUTHMYSQLRC.format(socket="/tmp/mysql.sock")
 
 
 def test_the_file_of_our_first_users() -> None:
     settings = authdaemonrc.parse(SEED_AUTHDAEMONRC, FILE)
     assert settings.modules == ("authmysql",)
     assert settings.daemons == 10
-    assert settings.socket == Path("/usr/local/courier-authlib/var/spool/authdaemon/socket")
+    assert settings.socket == Path(RUN) / "socket"
     assert settings.remarks == ()
 
 
@@ -288,14 +251,14 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_is_told_once(tmp_path: P
     assert not watched.refresh()
     assert len(told) == 1
     assert "stay in force" in told[0]
-    assert watched.value.connection["MYSQL_PORT"] == 3306
+    assert watched.value.values["MYSQL_PORT"] == 3306
     edit(file, SEED_AUTHMYSQLRC.replace("3306", "3307"))
     assert watched.refresh()
-    assert watched.value.connection["MYSQL_PORT"] == 3307
+    assert watched.value.values["MYSQL_PORT"] == 3307
     file.unlink()
     assert not watched.refresh()
     assert len(told) == 2
-    assert watched.value.connection["MYSQL_PORT"] == 3307
+    assert watched.value.values["MYSQL_PORT"] == 3307
 
 
 def test_no_secret_is_in_a_message(tmp_path: Path) -> None:

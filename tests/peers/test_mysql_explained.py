@@ -1,0 +1,131 @@
+"""What the commands say of a MariaDB: why a login failed, and what is wrong with an installation."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.peers.conftest import fill
+from tests.support.daemon import command
+from tests.support.mariadb import MariaDB
+from tests.support.sysconf import changed, mysqlrc, write_authdaemonrc
+
+
+@pytest.fixture(scope="module")
+def server(mariadb: MariaDB) -> MariaDB:
+    fill(mariadb)
+    return mariadb
+
+
+@pytest.fixture
+def etc(root: Path, server: MariaDB) -> Path:
+    write_authdaemonrc(root / "etc", root / "run")
+    (root / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
+    return root / "etc"
+
+
+def run(name: str, *words: str) -> tuple[int, list[str]]:
+    """Run a command; return its exit status and the lines that it says."""
+    done = subprocess.run([command(name), *words], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("user@example.org", "secret"), "ok: password matches"),
+        (("user@example.org", "wrong"), "reject: wrong password"),
+        (("nobody@example.org", "x"), "reject: no such user"),
+        (("nouid@example.org",), "tempfail: uid is 0 or not a number: '0'"),
+        (("nulluid@example.org",), "tempfail: uid is 0 or not a number: NULL"),
+        (("hexadecimal@example.org",), "tempfail: gid is 0 or not a number: '0x10'"),
+        (("nullhome@example.org", "secret"), "tempfail: home is empty"),
+        (("nopassword@example.org", "x"), "reject: no password stored"),
+        (("locked@hash.example", "x"), "reject: stored hash can't be used"),
+        (("cut-off@hash.example", "secret"), "reject: stored hash can't be used"),
+    ],
+)
+def test_reasons(etc: Path, words: tuple[str, ...], said: str) -> None:
+    _, lines = run("authtest", "--sysconfdir", str(etc), "--explain", *words)
+    assert lines[1] == f"authmysql: {said}"
+
+
+def test_a_database_that_is_down(etc: Path, server: MariaDB) -> None:
+    (etc / "authmysqlrc").write_text(mysqlrc(server.root / "nosuch.sock"))
+    code, lines = run("authtest", "--sysconfdir", str(etc), "--explain", "user@example.org", "secret")
+    assert code == 1
+    assert lines[1].startswith(
+        "authmysql: tempfail: database unreachable: Can't connect to MySQL server on 'localhost'"
+    )
+    # Courier's authmysql makes a FAIL of it; the setting decides.
+    assert lines[2] == "result: reject: the client gets FAIL"
+    write_authdaemonrc(etc, etc.parent / "run", AUTHD_LOGIN_TEMPFAIL="close")
+    _, lines = run("authtest", "--sysconfdir", str(etc), "--explain", "user@example.org", "secret")
+    assert lines[2].startswith("result: tempfail: the client gets no reply")
+
+
+def test_a_good_installation(etc: Path) -> None:
+    assert run("authd", "check", "--sysconfdir", str(etc)) == (0, [f"{etc}/authdaemonrc: authmysql: ready"])
+
+
+HOW_TO = {
+    "MYSQL_PORT": "3306 (指定你的mysql监听的端口,这里使用默认的0)",
+    "MYSQL_UID_FIELD": "2525(是postfix的用户的uid)",
+    "MYSQL_MAILDIR_FIELD": "concat('/var/mailbox/',maildir) 邮箱目录",
+}
+
+
+def test_a_how_to_that_was_copied_with_its_remarks(etc: Path, server: MariaDB) -> None:
+    """The page that our first users followed has remarks behind values; each is found, with its line."""
+    content = changed(mysqlrc(server.socket), **HOW_TO)
+    (etc / "authmysqlrc").write_text(content)
+    numbers = {line.split()[0]: number for number, line in enumerate(content.splitlines(), 1)}
+    code, lines = run("authd", "check", "--sysconfdir", str(etc))
+    assert code == 1
+    for name in HOW_TO:
+        start = f"remark: {etc}/authmysqlrc:{numbers[name]}: {name}: "
+        assert any(line.startswith(start) and "seems to be a remark" in line for line in lines), name
+    assert any(line.startswith("error: ") and "You have an error in your SQL syntax" in line for line in lines)
+
+
+def test_an_unknown_column_is_traced_to_its_line(etc: Path, server: MariaDB) -> None:
+    content = changed(mysqlrc(server.socket), MYSQL_QUOTA_FIELD="nosuch")
+    (etc / "authmysqlrc").write_text(content)
+    number = next(n for n, line in enumerate(content.splitlines(), 1) if line.startswith("MYSQL_QUOTA_FIELD"))
+    code, lines = run("authd", "check", "--sysconfdir", str(etc))
+    assert code == 1
+    assert lines[0] == (
+        f"error: {etc}/authmysqlrc:{number}: MYSQL_QUOTA_FIELD: looking up an account failed: "
+        "Unknown column 'nosuch' in 'SELECT' (1054); correct the expression or clause, or the table"
+    )
+
+
+def test_a_database_user_who_may_not_change_passwords(etc: Path, server: MariaDB) -> None:
+    server.execute("REVOKE UPDATE ON extmail.* FROM extmail@localhost")
+    try:
+        code, lines = run("authd", "check", "--sysconfdir", str(etc))
+    finally:
+        server.execute("GRANT UPDATE ON extmail.* TO extmail@localhost")
+    assert code == 1
+    assert len(lines) == 1
+    assert "changing a password failed: UPDATE command denied to user '...' for table" in lines[0]
+
+
+def test_a_wrong_database_password(etc: Path, server: MariaDB) -> None:
+    (etc / "authmysqlrc").write_text(changed(mysqlrc(server.socket), MYSQL_PASSWORD="hunter2"))
+    code, lines = run("authd", "check", "--sysconfdir", str(etc))
+    assert code == 1
+    assert "Access denied for user 'extmail'@'localhost'" in lines[0]
+    assert not any("hunter2" in line for line in lines)
+
+
+def test_a_new_password_that_the_server_refuses_is_not_in_the_message(etc: Path, server: MariaDB) -> None:
+    """The server quotes the value that it refuses; the message goes on without it."""
+    clause = "UPDATE mailbox SET clearpwd=extractvalue(1, concat('\\\\','$(newpass)')) WHERE 1"
+    (etc / "authmysqlrc").write_text(changed(mysqlrc(server.socket), MYSQL_CHPASS_CLAUSE=clause))
+    _, lines = run("authtest", "--sysconfdir", str(etc), "--explain", "user@example.org", "secret", "hunt'er'2")
+    assert lines[1].startswith("authmysql: tempfail: query failed: ")
+    assert "..." in lines[1]
+    assert not any(part in lines[1] for part in ("hunt", "er'2", "'2"))
