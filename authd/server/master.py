@@ -172,6 +172,7 @@ class Master:
                 os.kill(slot.pid, signal.SIGUSR1)
         if self._on_ready is not None:
             on_ready, self._on_ready = self._on_ready, None
+            LOGGER.info("ready, %d workers serve", self._ready_count)
             on_ready()
 
     def _start_due(self) -> None:

@@ -11,7 +11,6 @@ from tests.support.courier import DAEMON
 from tests.support.extmail import fill_extmail, seed_files
 from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair
-from tests.support.processes import wait_until
 from tests.support.wire import exchange, login, pre
 
 ACCOUNTS = 10_000
@@ -30,7 +29,7 @@ def pair(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_a_login_answers_home_and_maildir(pair: Pair) -> None:
-    wait_until(lambda: len(pair.authd.workers()) == 10, "as many workers as daemons says")
+    assert len(pair.authd.workers()) == 10
     assert exchange(pair.authd.socket, login("postmaster@extmail.org", "extmail", "smtp")) == (
         b"UID=2525\nGID=2525\nHOME=/var/mailbox/extmail.org/postmaster\nADDRESS=postmaster@extmail.org\nNAME=Postmaster\n"
         b"MAILDIR=/var/mailbox/extmail.org/postmaster/Maildir/\nPASSWD=$1$phz1mRrj$3ok6BjeaoJYWDBsEPZb5C0\n"

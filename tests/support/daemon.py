@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from authd.server.listener import answers
 from tests.support.processes import end, wait_until
 
 BIN = Path(sys.executable).parent
@@ -32,9 +31,10 @@ class Authd:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
-        """Start the daemon, through the command `prefix` if there is one, and wait until it answers."""
+        """Start the daemon, through the command `prefix` if there is one, and wait until all its workers serve."""
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            logged = log.tell()
             self.process = subprocess.Popen(
                 [*prefix, command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
                 stdin=subprocess.DEVNULL,
@@ -45,10 +45,10 @@ class Authd:
         process = self.process
 
         def ready() -> bool:
-            assert process.poll() is None, self.log.read_text(errors="replace")[-3000:]
-            return answers(self.socket)
+            assert process.poll() is None, self.logged()[-3000:]
+            return b"INFO: ready" in self.log.read_bytes()[logged:]
 
-        wait_until(ready, "authd answers")
+        wait_until(ready, "authd is ready")
 
     def stop(self) -> int:
         """End the daemon by the process that `start` kept; return its exit status."""
