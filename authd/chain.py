@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from authd.account import Entry
-from authd.modules.base import Module
+from authd.config.authdaemonrc import DaemonSettings
+from authd.modules.base import Module, Surroundings
+from authd.modules.registry import make_modules
 from authd.outcome import Answer, Outcome, Reason, reject
 from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup
 
@@ -40,6 +42,8 @@ class Decision:
     @property
     def decisive(self) -> Step:
         """The step that explains the outcome best: the success, else a failure to tell, else a user that was known."""
+        if self.outcome is Outcome.OK:
+            return self.steps[-1]
 
         def weight(step: Step) -> int:
             if step.answer.outcome is not Outcome.REJECT:
@@ -54,10 +58,12 @@ class Chain:
 
     :param modules: asked from the first to the last.
     :param login_tempfail: ``"fail"``, ``"close"``, or ``None`` for each module's own way.
-    :param trace: is told what each module said, for ``DEBUG_LOGIN``.
+    :param trace: is told what each module said, for ``DEBUG_LOGIN``; ``None`` where nobody reads it.
     """
 
-    def __init__(self, modules: Sequence[Module], login_tempfail: str | None, trace: Callable[[str], None]) -> None:
+    def __init__(
+        self, modules: Sequence[Module], login_tempfail: str | None, trace: Callable[[str], None] | None
+    ) -> None:
         self._modules = modules
         self._login_tempfail = login_tempfail
         self._trace = trace
@@ -111,19 +117,38 @@ class Chain:
         question: Callable[[Module], Answer],
         passes_over_tempfail: Callable[[Module], bool] = lambda module: False,
     ) -> Decision:
+        trace = self._trace
         steps: list[Step] = []
         for module in modules:
-            self._trace(f"{module.name}: trying this module")
+            if trace is not None:
+                trace(f"{module.name}: trying this module")
             answer = question(module)
             steps.append(Step(module.name, answer))
-            if answer.outcome is Outcome.OK:
-                return Decision(Outcome.OK, tuple(steps))
-            if answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module):
-                self._trace(f"{module.name}: TEMPFAIL ({answer.describe()}) - no more modules will be tried")
-                return Decision(Outcome.TEMPFAIL, tuple(steps))
-            self._trace(f"{module.name}: REJECT ({answer.describe()}) - try next module")
-        self._trace("FAIL, all modules rejected")
+            stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module)
+            if trace is not None and answer.outcome is not Outcome.OK:
+                verdict = "TEMPFAIL - no more modules will be tried" if stops else "REJECT - try next module"
+                trace(f"{module.name}: {verdict} ({answer.describe()})")
+            if answer.outcome is Outcome.OK or stops:
+                return Decision(answer.outcome, tuple(steps))
+        if trace is not None:
+            trace("FAIL, all modules rejected")
         return Decision(Outcome.REJECT, tuple(steps))
 
     def _fails_login(self, module: Module) -> bool:
         return (self._login_tempfail or module.login_tempfail) == "fail"
+
+
+def make_chain(
+    settings: DaemonSettings,
+    report: Callable[[str], None],
+    notice: Callable[[str], None],
+    trace: Callable[[str], None] | None,
+) -> Chain:
+    """Return the chain that `settings` describe, not connected to anything yet.
+
+    :param report, notice, trace: as in `Surroundings`.
+    :raises ConfigError: if a module's file can't be used.
+    :raises UnknownModules: if there is none of the modules.
+    """
+    surroundings = Surroundings(settings.file.parent, settings.database_timeout, report, notice, trace)
+    return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, trace)

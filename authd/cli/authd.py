@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from authd import __version__
-from authd.cli.common import FAILED, OK, complain, load_settings
+from authd.cli.common import FAILED, OK, complain, configuration
+from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Surroundings
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(directory: str | None) -> int:
     try:
-        settings = load_settings(directory)
+        settings = authdaemonrc.load(configuration(directory))
     except ConfigError as error:
         _show(error.problems)
         return FAILED
@@ -58,7 +59,7 @@ def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:
         )
         return
     yield from kind.remarks(settings.file.parent)
-    surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, lambda line: None)
+    surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, complain, None)
     try:
         module = kind(surroundings)
     except ConfigError as error:

@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 from authd.account import Account
 from authd.chain import Decision
-from authd.cli.common import FAILED, OK, complain, load_settings, make_chain, read_password, socket_path
+from authd.cli.common import FAILED, OK, complain, configuration, quiet_chain, read_password, socket_path
 from authd.client import ask
+from authd.config import authdaemonrc
 from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
 from authd.outcome import Outcome
@@ -165,8 +166,8 @@ def _or_none(value: bytes | None) -> bytes:
 
 def _explain(directory: str | None, service: bytes, user: bytes, passwords: Sequence[bytes]) -> int:
     """Ask the modules in this process, and tell what each was asked and said."""
-    settings = load_settings(directory)
-    chain = make_chain(settings, complain, lambda line: None)
+    settings = authdaemonrc.load(configuration(directory))
+    chain = quiet_chain(settings)
     try:
         if len(passwords) == 2:
             decision = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))

@@ -1,49 +1,51 @@
-"""What the commands share: where the configuration is, and the modules that it names."""
+"""What the commands share: where the configuration is, and how they talk to people."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from authd.chain import Chain
+from authd.chain import Chain, make_chain
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.locate import sysconfdir
-from authd.modules.base import Surroundings
-from authd.modules.registry import make_modules
 
 OK = 0
 FAILED = 1
-USAGE = 2
 
 
-def load_settings(directory: str | None) -> DaemonSettings:
-    """Return the settings of the authdaemonrc in `directory`, or of the first that is found.
+def configuration(option: str | None) -> Path:
+    """Return the authdaemonrc in the directory that ``--sysconfdir`` names, or in the first that has one.
 
-    :raises ConfigError: if it can't be used.
+    :raises ConfigError: if none has.
     """
-    return authdaemonrc.load(sysconfdir(directory) / "authdaemonrc")
+    return sysconfdir(option) / "authdaemonrc"
 
 
 def socket_path(option: str | None, directory: str | None) -> Path:
     """Return the socket that ``--socket`` names, else the one of the configuration.
 
-    :raises ConfigError: if the configuration is needed and can't be used.
+    :raises ConfigError: if the configuration is needed and can't be read.
     """
-    return Path(option) if option else load_settings(directory).socket
+    return Path(option) if option else authdaemonrc.load_directory(configuration(directory)).socket
 
 
-def make_chain(settings: DaemonSettings, report: Callable[[str], None], trace: Callable[[str], None]) -> Chain:
-    """Return the chain that `settings` describe, not connected to anything yet.
+def examine(file: Path) -> DaemonSettings:
+    """Return the settings of an authdaemonrc if the daemon could run on them.
 
-    :raises ConfigError: if a module's file can't be used.
-    :raises UnknownModules: if there is none of the modules.
+    :raises ConfigError: if it or a module's file can't be used.
+    :raises UnknownModules: if there is none of the modules that it names.
     """
-    surroundings = Surroundings(settings.file.parent, settings.database_timeout, report, trace)
-    return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, trace)
+    settings = authdaemonrc.load(file)
+    quiet_chain(settings)
+    return settings
+
+
+def quiet_chain(settings: DaemonSettings) -> Chain:
+    """Return the chain that `settings` describe, which complains to standard error and says nothing else."""
+    return make_chain(settings, complain, lambda line: None, None)
 
 
 def complain(message: str) -> None:

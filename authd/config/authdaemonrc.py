@@ -7,6 +7,7 @@ agree on is one ``name="value"`` a line, ``#`` for remarks, and no continuation.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,30 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The directory that ``authdaemonvar`` names: where the daemon meets its clients."""
+
+    path: Path
+
+    @property
+    def socket(self) -> Path:
+        """The socket that clients connect to."""
+        return self.path / "socket"
+
+    @property
+    def pid_file(self) -> Path:
+        """The file with the master's process id, locked while it runs."""
+        return self.path / "pid"
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     """The settings of one authdaemonrc, parsed; see `SETTINGS` for the meaning of each."""
 
     file: Path
     modules: tuple[str, ...]
     daemons: int
-    directory: Path
+    directory: RunDirectory
     debug_login: int
     default_options: bytes
     logger_name: str
@@ -74,24 +92,30 @@ class DaemonSettings:
     database_timeout: int
     remarks: tuple[Problem, ...] = ()
 
-    @property
-    def socket(self) -> Path:
-        """The socket that clients connect to."""
-        return self.directory / "socket"
-
-    @property
-    def pid_file(self) -> Path:
-        """The file with the master's process id, locked while it runs."""
-        return self.directory / "pid"
-
 
 def load(file: Path) -> DaemonSettings:
     """Read and parse an authdaemonrc.
 
     :raises ConfigError: if it can't be read, or has a line or value that can't be used.
     """
+    return parse(_read(file), file)
+
+
+def load_directory(file: Path) -> RunDirectory:
+    """Return where the daemon of an authdaemonrc is to be found, whatever else is wrong in the file.
+
+    :raises ConfigError: if it can't be read.
+    """
+    directory = next(setting.default for setting in SETTINGS if setting.name == "authdaemonvar")
+    for _, name, value in _assignments(_read(file)):
+        if name == "authdaemonvar":
+            directory = value
+    return RunDirectory(Path(directory))
+
+
+def _read(file: Path) -> str:
     try:
-        content = file.read_bytes().decode("utf-8", "surrogateescape")
+        return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise ConfigError(
             Problem(
@@ -100,7 +124,15 @@ def load(file: Path) -> DaemonSettings:
                 "give --sysconfdir the directory that has it, or mend its permissions",
             )
         ) from error
-    return parse(content, file)
+
+
+def _assignments(content: str) -> Iterator[tuple[int, str, str | None]]:
+    """Yield line number, name and unquoted value of every line that says something; ``None`` where it has no ``=``."""
+    for number, written in enumerate(content.splitlines(), 1):
+        line = _without_remark(written).strip()
+        if line:
+            name, equals, value = line.partition("=")
+            yield number, name.rstrip(), _unquoted(value.strip()) if equals else None
 
 
 def parse(content: str, file: Path) -> DaemonSettings:
@@ -112,17 +144,12 @@ def parse(content: str, file: Path) -> DaemonSettings:
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     problems: list[Problem] = []
     seen: set[str] = set()
-    for number, written in enumerate(content.splitlines(), 1):
-        line = _without_remark(written).strip()
-        if not line:
-            continue
-        name, equals, raw = line.partition("=")
-        if not equals:
+    for number, name, value in _assignments(content):
+        if value is None:
             problems.append(
-                Problem(file, f'no "=" in "{_shown(line)}"', 'write name="value", or # before a remark', number)
+                Problem(file, f'no "=" in "{_shown(name)}"', 'write name="value", or # before a remark', number)
             )
             continue
-        name = name.rstrip()
         setting = table.get(name)
         if setting is None:
             if name.startswith("AUTHD_"):
@@ -132,9 +159,9 @@ def parse(content: str, file: Path) -> DaemonSettings:
             continue
         seen.add(name)
         try:
-            values[name] = setting.parse(_unquoted(raw.strip()))
+            values[name] = setting.parse(value)
         except ValueError as error:
-            problems.append(Problem(file, f"{error}, found {_shown(raw.strip())}", "correct the value", number, name))
+            problems.append(Problem(file, f"{error}, found {_shown(value)}", "correct the value", number, name))
     if "daemons" not in seen:
         problems.append(Problem(file, "missing, using 1", "add daemons=5", setting="daemons", fatal=False))
     if not values["authmodulelist"]:
@@ -147,7 +174,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         file=file,
         modules=values["authmodulelist"],
         daemons=values["daemons"],
-        directory=Path(values["authdaemonvar"]),
+        directory=RunDirectory(Path(values["authdaemonvar"])),
         debug_login=values["DEBUG_LOGIN"],
         default_options=values["DEFAULTOPTIONS"].encode("utf-8", "surrogateescape"),
         logger_name=name,

@@ -28,13 +28,15 @@ class Surroundings:
     :param sysconfdir: directory of the configuration files.
     :param timeout: seconds that the back end may take to connect or to answer.
     :param report: writes one line to the log, for a problem that the administrator must mend.
-    :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows; never given a secret.
+    :param notice: writes one line to the log, for what is good to know.
+    :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows, never given a secret; ``None`` where nobody reads it.
     """
 
     sysconfdir: Path
     timeout: int
     report: Callable[[str], None]
-    trace: Callable[[str], None]
+    notice: Callable[[str], None]
+    trace: Callable[[str], None] | None
 
 
 class TemporaryFailure(Exception):

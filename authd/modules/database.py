@@ -25,15 +25,15 @@ class Database:
 
     :param make_engine: makes SQLAlchemy's engine; called in the process that uses it, never before a fork.
     :param timeout: seconds that the engine lets the server take; a statement that took that long is not run again.
-    :param report: writes one line to the log.
+    :param notice: writes one line to the log.
     """
 
     def __init__(
-        self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, report: Callable[[str], None]
+        self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, notice: Callable[[str], None]
     ) -> None:
         self._make_engine = make_engine
         self._timeout = timeout
-        self._report = report
+        self._notice = notice
         self._engine: sqlalchemy.Engine | None = None
         self._connection: sqlalchemy.Connection | None = None
         self._rendered: dict[Statement, tuple[str, tuple[str, ...]]] = {}
@@ -87,7 +87,7 @@ class Database:
                         # From the first quote to the last: a value may have quotes in it.
                         detail = re.sub(r"'.*'", "'...'", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
-                self._report(f"connection to the database was lost ({server_message(error)}), connecting again")
+                self._notice(f"connection to the database was lost ({server_message(error)}), connecting again")
 
     def _connected(self) -> tuple[sqlalchemy.Connection, bool]:
         """Return the connection, and whether it was made just now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,7 +108,7 @@ class SqlModule(Module):
             values = self._values(statement, service, user)
         except Unbindable:
             return None
-        self._surroundings.trace(f"SQL query: {shown(statement, values)}")
+        self._trace("query", statement, values)
         rows = self._database.rows(statement, values)
         if not rows:
             return None
@@ -122,7 +122,7 @@ class SqlModule(Module):
             values = self._values(statement, service, user, newpass=password, newpass_crypt=hashed)
         except Unbindable:
             return False
-        self._surroundings.trace(f"SQL statement: {shown(statement, {})}")
+        self._trace("statement", statement, {})
         matched = self._database.update(statement, values)
         # What a procedure changed is not told; an UPDATE's count is.
         return matched > 0 or not _is_update(statement)
@@ -132,7 +132,7 @@ class SqlModule(Module):
         statement = self._statements.enumerate
         if statement is None:
             raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to enumerate with")
-        self._surroundings.trace(f"SQL query: {shown(statement, {})}")
+        self._trace("query", statement, {})
         for row in self._database.rows(statement, self._values(statement, b"enumerate", b"")):
             columns = self._columns(row, 6)
             if columns[0] or self.enumerates_nameless:
@@ -195,7 +195,7 @@ class SqlModule(Module):
 
     def _refresh(self) -> None:
         if self._file.refresh():
-            self._report(f"{self._settings.file} was edited and is in force")
+            self._surroundings.notice(f"{self.name}: {self._settings.file} was edited and is in force")
             self.close()
             self._use(self._file.value)
 
@@ -206,10 +206,15 @@ class SqlModule(Module):
     def _use(self, loaded: tuple[SqlSettings, Statements]) -> None:
         self._settings, self._statements = loaded
         settings = self._settings
-        self._database = Database(lambda: self.make_engine(settings), self._surroundings.timeout, self._report)
+        surroundings = self._surroundings
+        self._database = Database(lambda: self.make_engine(settings), surroundings.timeout, surroundings.notice)
 
     def _report(self, message: str) -> None:
         self._surroundings.report(f"{self.name}: {message}")
+
+    def _trace(self, kind: str, statement: Statement, values: Mapping[str, Any]) -> None:
+        if self._surroundings.trace is not None:
+            self._surroundings.trace(f"SQL {kind}: {shown(statement, values)}")
 
     def _setting_named_in(self, message: str) -> str:
         """Return the setting whose value has the name that the database's message quotes."""

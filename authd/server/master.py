@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from authd.config.authdaemonrc import DaemonSettings
 from authd.server.log import LOGGER, set_debug
-from authd.server.responder import Responder
+from authd.server.plan import Plan
 from authd.server.worker import WORKER_SIGNALS, Worker
 
 SETTLED_SECONDS = 5.0
@@ -29,17 +28,6 @@ LAST_DELAY_SECONDS = 5.0
 
 STOP_LIMIT_SECONDS = 25.0
 """Workers that have not ended this long after they were told to are killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What workers are made from.
-
-    :param responder: made before the fork, and not connected to anything yet.
-    """
-
-    settings: DaemonSettings
-    responder: Responder
 
 
 @dataclass(slots=True)
@@ -144,7 +132,8 @@ class Master:
             return
         if plan.settings.directory != self._plan.settings.directory:
             LOGGER.error(
-                "reload: authdaemonvar was changed, which needs a restart; still at %s", self._plan.settings.directory
+                "reload: authdaemonvar was changed, which needs a restart; still at %s",
+                self._plan.settings.directory.path,
             )
         self._plan = plan
         set_debug(plan.settings.debug_login > 0)

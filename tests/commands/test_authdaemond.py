@@ -195,6 +195,15 @@ def test_broken_files_are_told_and_cost_nothing(
         assert exchange(service.site.socket, GOOD).endswith(b"\n.\n")
 
 
+def test_a_broken_file_does_not_keep_the_daemon_alive(service: Service) -> None:
+    service("start")
+    file = service.site.etc / "authdaemonrc"
+    file.write_text(file.read_text().replace('daemons="3"', "daemons=many\nnonsense"))
+    assert service("status")[0] == 0
+    assert service("stop") == (0, "")
+    assert service("status")[0] == 3
+
+
 def test_reload_and_usage_need_something_to_work_on(service: Service) -> None:
     assert service("reload") == (1, "not running\n")
     assert service("nonsense")[0] == 2

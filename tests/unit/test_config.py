@@ -31,7 +31,7 @@ def test_the_file_of_our_first_users() -> None:
     settings = authdaemonrc.parse(SEED_AUTHDAEMONRC, FILE)
     assert settings.modules == ("authmysql",)
     assert settings.daemons == 10
-    assert settings.socket == Path(RUN) / "socket"
+    assert settings.directory.socket == Path(RUN) / "socket"
     assert settings.remarks == ()
 
 
@@ -41,7 +41,7 @@ def test_defaults() -> None:
     assert [str(remark) for remark in settings.remarks] == [
         "/etc/authdaemonrc: daemons: missing, using 1; add daemons=5"
     ]
-    assert settings.socket == Path("/run/courier/authdaemon/socket")
+    assert settings.directory.socket == Path("/run/courier/authdaemon/socket")
     assert (settings.debug_login, settings.default_options, settings.login_tempfail) == (0, b"", None)
     assert (settings.logger_name, settings.logger_facility, settings.database_timeout) == ("authdaemond", "mail", 10)
 
@@ -86,7 +86,7 @@ def test_values_keep_what_is_in_quotes() -> None:
         (MODULE + "AUTHD_DATABASE_TIMEOUT=0", "from 1 to 60"),
         (
             MODULE + 'AUTHD_LOGIN_TEMPFAIL="open"',
-            '2: AUTHD_LOGIN_TEMPFAIL: expected "fail" or "close", found "open"; correct',
+            '2: AUTHD_LOGIN_TEMPFAIL: expected "fail" or "close", found open; correct',
         ),
         ("daemons=2", 'authmodulelist: no module is named; add authmodulelist="authmysql"'),
         (MODULE + 'LOGGEROPTS="-facility=nosuch"', "LOGGEROPTS: unknown syslog facility nosuch; use one of auth"),

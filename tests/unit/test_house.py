@@ -21,7 +21,7 @@ ALLOWED = {
     "config": LEAVES,
     "passwords": LEAVES,
     "modules": {"config", "passwords"},
-    "chain": {"modules", "protocol"},
+    "chain": {"modules", "config", "protocol"},
     "client": {"protocol"},
     "server": {"chain", "modules", "config", "protocol"},
     "cli": {"server", "chain", "modules", "config", "passwords", "protocol", "client"},

@@ -104,7 +104,7 @@ LOGIN = Login(b"imap", b"clear", b"secret")
 
 
 def chain(*modules: StubModule, tempfail: str | None = None) -> Chain:
-    return Chain(modules, tempfail, lambda line: None)
+    return Chain(modules, tempfail, None)
 
 
 def test_a_reject_goes_on_and_a_success_stops() -> None:
@@ -162,6 +162,8 @@ def test_the_decisive_step_is_the_one_that_explains_most() -> None:
     assert chain(known, unknown).login(wrong).decisive.module == "known"
     assert chain(unknown, known).login(wrong).decisive.module == "known"
     assert chain(down, known, unknown, tempfail="fail").login(wrong).decisive.module == "down"
+    # Who succeeded is told, whoever was down before.
+    assert chain(down, known, tempfail="fail").login(LOGIN).decisive.module == "known"
     assert chain().login(wrong).decisive.answer.reason is Reason.NOT_ASKED
 
 
