@@ -58,6 +58,8 @@ class Master:
     :param plan: the settings to start with.
     :param replan: reads the configuration again; raises for settings that can't be used.
     :param on_ready: called once, when every worker serves.
+    :param on_stop: called before the workers are told to stop: from then on no client may find the socket, else a crowd
+        of them could keep the workers from ever coming to an end.
     :param master_only: descriptors that workers must not hold, such as the one with the pid file's lock.
     """
 
@@ -67,12 +69,14 @@ class Master:
         plan: Plan,
         replan: Callable[[], Plan],
         on_ready: Callable[[], None],
+        on_stop: Callable[[], None],
         master_only: tuple[int, ...] = (),
     ) -> None:
         self._master_only = master_only
         self._listener = listener
         self._plan = plan
         self._replan = replan
+        self._on_stop = on_stop
         self._on_ready: Callable[[], None] | None = on_ready
         self._slots: list[Slot] = []
         self._signals: list[int] = []
@@ -118,6 +122,7 @@ class Master:
         if self._stop_limit is not None:
             return
         LOGGER.info("stopping")
+        self._on_stop()
         self._stop_limit = time.monotonic() + STOP_LIMIT_SECONDS
         self._slots = [slot for slot in self._slots if slot.pid]
         for slot in self._slots:

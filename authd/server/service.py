@@ -18,7 +18,7 @@ from authd.server.listener import listen
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
 from authd.server.pidfile import PidFile
-from authd.server.plan import make_plan
+from authd.server.plan import Plan, make_plan
 
 START_SECONDS = 30.0
 """How long the daemon may take to serve before a start in the background gives up."""
@@ -65,18 +65,20 @@ def _supervise(settings: DaemonSettings, pid_file: PidFile, on_ready: Callable[[
     # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
     gc.collect()
     gc.freeze()
-    try:
-        Master(
-            listener,
-            plan,
-            lambda: make_plan(authdaemonrc.load(settings.file)),
-            on_ready,
-            master_only=(pid_file.descriptor,),
-        ).run()
-    finally:
+
+    def withdraw() -> None:
+        """Remove the socket's name, unless it is somebody else's by now."""
         with suppress(OSError):
             if os.stat(socket).st_ino == identity:
                 socket.unlink()
+
+    def replan() -> Plan:
+        return make_plan(authdaemonrc.load(settings.file))
+
+    try:
+        Master(listener, plan, replan, on_ready, withdraw, master_only=(pid_file.descriptor,)).run()
+    finally:
+        withdraw()
     LOGGER.info("stopped")
 
 

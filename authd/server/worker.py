@@ -29,6 +29,8 @@ WRITE_SECONDS = 30.0
 STOP_SECONDS = 2.0
 """Time that clients with half a request still have when the daemon stops."""
 
+ACCEPT_PAUSE_SECONDS = 0.05
+
 RESERVED_DESCRIPTORS = 32
 """Descriptors that clients must leave to the worker itself: its pipes, its log, its database."""
 
@@ -113,6 +115,8 @@ class Worker:
         except OSError as error:
             LOGGER.error("can't accept a client: %s", error.strerror)
             self._make_room()
+            # What is missing may be the whole system's; the client stays in the queue, and the worker must not spin.
+            time.sleep(ACCEPT_PAUSE_SECONDS)
             return False
         peer.setblocking(False)
         connection = Connection(peer)

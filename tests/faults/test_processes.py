@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 from tests.support.daemon import Authd
@@ -39,6 +40,7 @@ class Load:
                 reply = exchange(self._path, GOOD)
             except OSError as error:
                 self.wrong.append(error)
+                time.sleep(0.001)
                 continue
             if reply.endswith(b"\n.\n"):
                 self.right += 1
@@ -154,6 +156,19 @@ def test_stopping_finishes_what_is_in_hand(authd: Authd) -> None:
     assert not any(_alive(pid) for pid in workers)
     assert not authd.socket.exists()
     assert not (authd.run / "pid").exists()
+
+
+def test_stopping_under_load_comes_to_an_end_and_cuts_nobody_off(authd: Authd) -> None:
+    assert authd.process is not None
+    load = Load(authd.socket, threads=8)
+    try:
+        load.wait_for_more(100)
+        authd.process.terminate()
+        assert authd.process.wait(20) == 0
+    finally:
+        load.stop()
+    # Who found the socket was served; the others found none.
+    assert {type(problem) for problem in load.wrong} <= {FileNotFoundError, ConnectionRefusedError}
 
 
 def test_workers_do_not_outlive_their_master(authd: Authd) -> None:
