@@ -12,5 +12,9 @@ def with_mounts(mounts: Mapping[str, Path], command: list[str]) -> list[str]:
 
     It replaces itself, so that the process id stays the command's.
     """
-    steps = [f"mount --bind {shlex.quote(str(ours))} {shlex.quote(theirs)}" for theirs, ours in mounts.items()]
+    steps = []
+    for theirs, ours in mounts.items():
+        # Directories below /run are made at boot, by a systemd that a container may not have.
+        steps.append(f"mkdir -p {shlex.quote(theirs)}")
+        steps.append(f"mount --bind {shlex.quote(str(ours))} {shlex.quote(theirs)}")
     return ["unshare", "-m", "sh", "-c", " && ".join([*steps, f"exec {shlex.join(command)}"])]
