@@ -32,9 +32,7 @@ class Reason(Enum):
     NO_PASSWORD = "no password stored"
     NO_CLEARTEXT = "no cleartext password stored, which CRAM needs"
     UNUSABLE_HASH = "stored hash can't be used"
-    UNSUPPORTED = "not supported by this module"
     NOT_CHANGED = "password not changed"
-    BAD_REQUEST = "malformed request"
     NO_MODULE = "no such module in authmodulelist"
     NOT_ASKED = "no module configured"
     BAD_UID = "uid is 0 or not a number"
@@ -45,7 +43,6 @@ class Reason(Enum):
     UNREACHABLE = "database unreachable"
     QUERY_FAILED = "query failed"
     MISCONFIGURED = "module's configuration is broken"
-    INTERNAL_ERROR = "internal error"
 
 
 @dataclass(frozen=True, slots=True)

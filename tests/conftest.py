@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
 from tests.support.site import make_site
+
+# How long an example takes says something about the machine, not about authd.
+settings.register_profile("authd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("authd")
 
 REQUIRED = "AUTHD_REQUIRE_PEERS"
 """Environment variable under which a missing peer is an error; ``.ci/run`` sets it."""

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.accounts import COURIER_HASHES, ODD_NAMES, ROWS
+from tests.peers.conftest import INSERT
+from tests.support.accounts import AUTHD_ROWS, COURIER_HASHES, ODD_NAMES, ROWS
 from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair, change_and_look, crumbs, halves, whole
 from tests.support.requests import GOOD, hand_made
 from tests.support.sysconf import write_authdaemonrc
-from tests.support.wire import auth, exchange, login, pre
+from tests.support.wire import auth, exchange, login, passwd, pre
 
 REQUESTS = hand_made()
 
@@ -184,9 +185,7 @@ def _has_surplus_fields(request: bytes) -> bool:
     return bool(found) and sum(1 for field in body.partition(b"\0")[0].split(b"\n") if field) > 2
 
 
-@settings(
-    max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=_requests, cut=st.integers(0, 80))
 def test_made_up_requests_are_answered_the_same(pair: Pair, request: bytes, cut: int) -> None:
     if _has_surplus_fields(request):
@@ -200,3 +199,35 @@ def test_a_newline_in_a_login_is_refused(pair: Pair) -> None:
     courier, authd = pair.ask(SURPLUS_FIELDS)
     assert courier.startswith(b"UID=1000\n")
     assert authd == b"FAIL\n"
+
+
+def test_more_hashes_open(pair: Pair, extmail: MariaDB) -> None:
+    """Deliberate difference: forms that Courier rejects."""
+    with extmail.connect(database="extmail") as connection, connection.cursor() as cursor:
+        cursor.executemany(INSERT, AUTHD_ROWS)
+    for user, *_ in AUTHD_ROWS:
+        courier, authd = pair.ask(login(user, "secret"))
+        assert courier == b"FAIL\n", user
+        assert authd.endswith(b"\n.\n"), user
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("bcrypt", b"$2b$04$"),
+        ("sha256crypt", b"$5$rounds=1000$"),
+        ("sha512crypt", b"$6$rounds=1000$"),
+        ("yescrypt", b"$y$"),
+        ("crypt-md5", b"{CRYPT}$1$"),
+        ("crypt-sha512-lower", b"{CRYPT}$6$"),
+    ],
+)
+def test_a_changed_password_keeps_a_modern_scheme(pair: Pair, extmail: MariaDB, name: str, kept: bytes) -> None:
+    """Deliberate difference: Courier goes back to ``{SSHA}``."""
+    user = f"{name}@hash.example"
+    for socket, start in ((pair.courier.socket, b"{SSHA}"), (pair.authd.socket, kept)):
+        _reset(extmail, user)
+        assert exchange(socket, passwd("imap", user, "secret", "new")) == b"OK\n"
+        assert b"\nPASSWD=" + start in exchange(socket, pre(user))
+        assert exchange(socket, login(user, "new")).endswith(b"\n.\n")
+    _reset(extmail, user)

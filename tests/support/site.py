@@ -12,7 +12,6 @@ from tests.support.wire import login
 
 USER = "user@example.org"
 GOOD = login(USER, "secret")
-BAD = login(USER, "wrong")
 
 ACCOUNTS = 2000
 

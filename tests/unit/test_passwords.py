@@ -79,7 +79,7 @@ def test_unusable_forms_are_told_from_wrong_passwords(stored: str) -> None:
 passwords = st.binary(min_size=1, max_size=60).filter(lambda value: b"\0" not in value)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(password=passwords, other=passwords, scheme=st.sampled_from(CHEAP))
 def test_hashes_open_to_their_password_alone(password: bytes, other: bytes, scheme: str) -> None:
     stored = hash_password(password, scheme)
@@ -142,7 +142,7 @@ def test_dovecots_name_in_front_of_argon2() -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=60))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_stored_value_makes_it_raise(stored: bytes, password: bytes) -> None:
     verify(password, stored)
     verify(password, b"$1$" + stored)
@@ -152,7 +152,7 @@ def test_no_stored_value_makes_it_raise(stored: bytes, password: bytes) -> None:
 
 
 @given(st.text(alphabet="$./0123456789abcdefyj{}=,+:*!SCRYPT", max_size=60))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_crypt_says_none_and_never_a_failure_token(setting: str) -> None:
     result = crypt(b"x", setting.encode())
     assert result is None or not result.startswith(b"*")
