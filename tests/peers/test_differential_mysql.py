@@ -185,7 +185,7 @@ def _has_surplus_fields(request: bytes) -> bool:
     return bool(found) and sum(1 for field in body.partition(b"\0")[0].split(b"\n") if field) > 2
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(request=_requests, cut=st.integers(0, 80))
 def test_made_up_requests_are_answered_the_same(pair: Pair, request: bytes, cut: int) -> None:
     if _has_surplus_fields(request):
