@@ -1,6 +1,7 @@
 """authd: look after an installation.
 
-``authd check`` reads the configuration files, connects, runs the queries, and reports each problem with its mend.
+``authd check`` reads the configuration files, looks at the socket's directory, connects, runs the queries, and reports each
+problem with its mend.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Surroundings
 from authd.modules.registry import MODULES
+from authd.server.listener import ListenError, check_directory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +39,7 @@ def _check(directory: str | None) -> int:
     except ConfigError as error:
         _show(error.problems)
         return FAILED
-    problems = [*settings.remarks]
+    problems = [*settings.remarks, *_check_socket(settings)]
     for name in settings.modules:
         problems += _check_module(name, settings)
     _show(problems)
@@ -45,6 +47,13 @@ def _check(directory: str | None) -> int:
         return FAILED
     print(f"{settings.file}: {' '.join(settings.modules)}: ready")
     return OK
+
+
+def _check_socket(settings: DaemonSettings) -> Iterator[Problem]:
+    try:
+        check_directory(settings.directory.path)
+    except ListenError as error:
+        yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting="authdaemonvar")
 
 
 def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:

@@ -19,7 +19,18 @@ PROBE_SECONDS = 5.0
 
 
 class ListenError(Exception):
-    """The socket can't be had; the text says why and what to mend."""
+    """The socket can't be had.
+
+    :param path: the socket or its directory.
+    :param problem: what is wrong.
+    :param mend: what to do about it.
+    """
+
+    def __init__(self, path: Path, problem: str, mend: str) -> None:
+        super().__init__(f"{path}: {problem}; {mend}")
+        self.path = path
+        self.problem = problem
+        self.mend = mend
 
 
 def somaxconn() -> int:
@@ -40,9 +51,9 @@ def listen(path: Path) -> socket.socket:
 
     :raises ListenError: if the directory is missing or open to others, or if another daemon answers there.
     """
-    _check_directory(path.parent)
+    check_directory(path.parent)
     if answers(path):
-        raise ListenError(f"{path}: another daemon answers here; stop it first")
+        raise ListenError(path, "another daemon answers here", "stop it first")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -55,7 +66,8 @@ def listen(path: Path) -> socket.socket:
         listener.close()
         with suppress(OSError):
             new.unlink()
-        raise ListenError(f"{path}: can't listen: {error.strerror or error}") from error
+        mend = "give its directory to the daemon's user, or name another, shorter one in authdaemonvar"
+        raise ListenError(path, f"can't listen: {error.strerror or error}", mend) from error
     return listener
 
 
@@ -75,14 +87,18 @@ def answers(path: Path) -> bool:
         return True
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """See whether a socket can be in `directory`.
+
+    :raises ListenError: if it is missing, or others can write to it.
+    """
     try:
         mode = directory.stat().st_mode
     except OSError as error:
-        raise ListenError(f"{directory}: {error.strerror}; create it, readable by the mail programs' group") from error
+        mend = "create it, and let the mail programs' group enter it"
+        raise ListenError(directory, error.strerror or str(error), mend) from error
     if not stat.S_ISDIR(mode):
-        raise ListenError(f"{directory}: not a directory; correct authdaemonvar")
+        raise ListenError(directory, "not a directory", "correct authdaemonvar")
     if mode & stat.S_IWOTH:
-        raise ListenError(
-            f"{directory}: others can write to it, and could put a socket of theirs in its place; chmod o-w {directory}"
-        )
+        problem = "others can write to it, and could put a socket of theirs in its place"
+        raise ListenError(directory, problem, f"chmod o-w {directory}")

@@ -158,6 +158,23 @@ def _shown_until(terminal: int, expected: bytes) -> bytes:
 
 
 class TestCheck:
+    @pytest.fixture(autouse=True)
+    def _directory(self, site: Authd) -> None:
+        site.run.mkdir(mode=0o755)
+
+    def test_the_sockets_directory(self, site: Authd) -> None:
+        site.run.chmod(0o777)
+        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        assert (code, said) == (
+            1,
+            f"error: {site.etc}/authdaemonrc: authdaemonvar: {site.run}: others can write to it, "
+            f"and could put a socket of theirs in its place; chmod o-w {site.run}\n",
+        )
+        site.run.rmdir()
+        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        assert code == 1
+        assert f"{site.run}: No such file or directory; create it" in said
+
     def test_a_good_installation(self, site: Authd) -> None:
         assert run("authd", "check", "--sysconfdir", str(site.etc)) == (
             0,

@@ -22,6 +22,7 @@ def server(mariadb: MariaDB) -> MariaDB:
 @pytest.fixture
 def etc(root: Path, server: MariaDB) -> Path:
     write_authdaemonrc(root / "etc", root / "run")
+    (root / "run").mkdir(mode=0o755)
     (root / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
     return root / "etc"
 
