@@ -39,7 +39,8 @@ class PidFile:
             raise AlreadyRunning(file, running(file) or 0) from None
 
     def write(self) -> None:
-        """Write this process's id."""
+        """Write this process's id, for all to read whatever the umask was."""
+        os.fchmod(self.descriptor, 0o644)
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, b"%d\n" % os.getpid(), 0)
 
