@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import socket
@@ -85,6 +86,11 @@ def _median(measurements: list[Measurement], name: str) -> float:
     return float(statistics.median(getattr(measurement, name) for measurement in measurements))
 
 
+def _p99(measurements: list[Measurement]) -> str:
+    seconds = _median(measurements, "p99")
+    return f"{seconds:.4f}s" if math.isfinite(seconds) else "no answer"
+
+
 def _print(results: Results) -> None:
     print(f"md5-crypt logins by {CLIENTS} clients, daemons={DAEMONS}, {ACCOUNTS} accounts; medians of the rounds")
     print(
@@ -94,8 +100,8 @@ def _print(results: Results) -> None:
         alone, stalled = _median(cases["alone"], "rate"), _median(cases["stalled"], "rate")
         wrong = sum(measurement.wrong for case in cases.values() for measurement in case)
         print(
-            f"{name:8} {alone:>8.0f}/s {stalled:>10.0f}/s {stalled / alone:>8.4f} {_median(cases['alone'], 'p99'):>9.4f}s "
-            f"{_median(cases['stalled'], 'p99'):>11.4f}s {wrong:>6}"
+            f"{name:8} {alone:>8.0f}/s {stalled:>10.0f}/s {stalled / alone:>8.4f} {_p99(cases['alone']):>10} "
+            f"{_p99(cases['stalled']):>12} {wrong:>6}"
         )
 
 
