@@ -129,7 +129,7 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
         "cipher": values["MYSQL_SSL_CIPHER"],
     }
     if any(tls.values()):
-        # Courier verifies no host name either; the authority is verified where one is given.
+        # As Courier's client has it: the authority is verified where one is given, the host name is not.
         arguments["ssl"] = {**{name: value for name, value in tls.items() if value}, "check_hostname": False}
     return arguments
 

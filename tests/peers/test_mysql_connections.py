@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import opened, require
 from tests.peers.conftest import fill
+from tests.support.courier import DAEMON, Courier
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
 from tests.support.sysconf import changed, edit, mysqlrc, write_authdaemonrc
@@ -132,6 +133,25 @@ def test_a_stranger_is_not_trusted(authd: Authd, server: MariaDB, certificates: 
     _configure(authd, server, **_tcp(server, MYSQL_USERNAME="tls", MYSQL_SSL_CACERT=str(certificates / "stranger.pem")))
     assert exchange(authd.socket, LOOKUP) == b""
     assert "certificate verify failed" in authd.logged()
+
+
+@pytest.mark.parametrize("authority", ["authority", "stranger"])
+def test_the_same_servers_are_trusted_as_by_courier(
+    authd: Authd, server: MariaDB, certificates: Path, root: Path, authority: str
+) -> None:
+    """The authority is verified, the host name is not: the server's certificate is not for 127.0.0.1."""
+    require("unshare", DAEMON)
+    _configure(
+        authd, server, **_tcp(server, MYSQL_USERNAME="tls", MYSQL_SSL_CACERT=str(certificates / f"{authority}.pem"))
+    )
+    courier = Courier(root, authd.etc)
+    courier.start()
+    try:
+        replies = exchange(courier.socket, LOOKUP), exchange(authd.socket, LOOKUP)
+    finally:
+        courier.stop()
+    assert replies[0] == replies[1]
+    assert bool(replies[0]) is (authority == "authority")
 
 
 def test_a_client_certificate(authd: Authd, server: MariaDB, certificates: Path) -> None:
