@@ -62,7 +62,12 @@ class Answer:
 
     def describe(self) -> str:
         """Return reason and detail as one phrase."""
-        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+        return phrase(self.reason, self.detail)
+
+
+def phrase(reason: Reason, detail: str) -> str:
+    """Return `reason`, and `detail` where there is one, as the administrator reads them."""
+    return f"{reason.value}: {detail}" if detail else reason.value
 
 
 def reject(reason: Reason, account: Account | None = None, detail: str = "") -> Answer:

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, complain, configuration, examine
+from authd.cli.common import FAILED, OK, complain, configuration
+from authd.cli.offline import examine
 from authd.config import authdaemonrc
-from authd.config.authdaemonrc import RunDirectory
+from authd.config.authdaemonrc import DaemonSettings, RunDirectory
 from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
 from authd.server.listener import ListenError, answers
@@ -43,13 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 serve(authdaemonrc.load(file))
                 return OK
             case "start":
-                return _start(file)
+                # Everything that can be wrong shows here, where somebody reads it.
+                return _start(examine(file))
             case "stop":
                 return _stop(directory)
             case "restart":
                 # Settings that can't be used must not cost the daemon that runs.
-                examine(file)
-                return _stop(directory) or _start(file)
+                settings = examine(file)
+                return _stop(directory) or _start(settings)
             case "reload":
                 return _reload(file, directory)
             case _:
@@ -61,10 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return FAILED
 
 
-def _start(file: Path) -> int:
+def _start(settings: DaemonSettings) -> int:
     """Put the daemon into the background; return when its socket answers, or with what it says of why not."""
-    # Everything that can be wrong shows here, where somebody reads it.
-    settings = examine(file)
     socket = settings.directory.socket
     try:
         problem = launch(settings)

@@ -14,17 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from authd.account import Account
-from authd.chain import Decision
-from authd.cli.common import FAILED, OK, complain, configuration, quiet_chain, read_password, socket_path
+from authd.cli.common import FAILED, OK, complain, configuration, read_password, socket_path
 from authd.client import ask
-from authd.config import authdaemonrc
 from authd.config.problem import ConfigError
-from authd.modules.registry import UnknownModules
-from authd.outcome import Outcome
 from authd.protocol.client import ReplyError, decode_account, encode_login, encode_lookup, encode_passwd
 from authd.protocol.reply import OK as CHANGED
-from authd.protocol.request import EVERY_MODULE, ChangePassword, Login, Lookup
-from authd.server.log import printable
 
 USAGE = "Usage: authtest [-s service] userid [ password [ newpassword ] ]"
 
@@ -76,10 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         passwords = [read_password("", stdin=True) for _ in range(max(1, len(passwords)))]
     try:
         if "--explain" in values:
-            return _explain(values.get("--sysconfdir"), service, user, passwords)
+            return _explain(configuration(values.get("--sysconfdir")), service, user, passwords)
         path = socket_path(values.get("--socket"), values.get("--sysconfdir"))
         return _run(path, service, user, passwords, sys.stdout.buffer)
-    except (ConfigError, UnknownModules) as error:
+    except ConfigError as error:
+        complain(str(error))
+        return FAILED
+
+
+def _explain(file: Path, service: bytes, user: bytes, passwords: Sequence[bytes]) -> int:
+    # Imported here: what only talks to the daemon need not load the modules and their database drivers.
+    from authd.cli.explain import explain  # noqa: PLC0415
+    from authd.modules.registry import UnknownModules  # noqa: PLC0415
+
+    try:
+        return explain(file, service, user, passwords)
+    except UnknownModules as error:
         complain(str(error))
         return FAILED
 
@@ -162,31 +168,3 @@ Cleartext Password: %b
 
 def _or_none(value: bytes | None) -> bytes:
     return NONE if value is None else value
-
-
-def _explain(directory: str | None, service: bytes, user: bytes, passwords: Sequence[bytes]) -> int:
-    """Ask the modules in this process, and tell what each was asked and said."""
-    settings = authdaemonrc.load(configuration(directory))
-    chain = quiet_chain(settings)
-    try:
-        if len(passwords) == 2:
-            decision = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))
-        elif passwords:
-            decision = chain.login(Login(service, user, passwords[0]))
-        else:
-            decision = chain.lookup(Lookup(EVERY_MODULE, service, user))
-    finally:
-        chain.close()
-    print(f"configuration: {settings.file}")
-    for step in decision.steps:
-        print(f"{step.module}: {step.answer.outcome.value}: {printable(step.answer.describe())}")
-    print(f"result: {decision.outcome.value}: {_consequence(decision)}")
-    return OK if decision.outcome is Outcome.OK else FAILED
-
-
-def _consequence(decision: Decision) -> str:
-    if decision.outcome is Outcome.TEMPFAIL:
-        return "the client gets no reply, and takes it for a temporary failure"
-    if decision.outcome is Outcome.REJECT:
-        return "the client gets FAIL"
-    return "the client gets the account"

@@ -1,4 +1,7 @@
-"""What the commands share: where the configuration is, and how they talk to people."""
+"""What the commands share: where the configuration is, and how they talk to people.
+
+Nothing here knows of modules: most commands only talk to the daemon, and loading database drivers would be most of their time.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from authd.chain import Chain, make_chain
 from authd.config import authdaemonrc
-from authd.config.authdaemonrc import DaemonSettings
 from authd.config.locate import sysconfdir
 
 OK = 0
@@ -30,22 +31,6 @@ def socket_path(option: str | None, directory: str | None) -> Path:
     :raises ConfigError: if the configuration is needed and can't be read.
     """
     return Path(option) if option else authdaemonrc.load_directory(configuration(directory)).socket
-
-
-def examine(file: Path) -> DaemonSettings:
-    """Return the settings of an authdaemonrc if the daemon could run on them.
-
-    :raises ConfigError: if it or a module's file can't be used.
-    :raises UnknownModules: if there is none of the modules that it names.
-    """
-    settings = authdaemonrc.load(file)
-    quiet_chain(settings)
-    return settings
-
-
-def quiet_chain(settings: DaemonSettings) -> Chain:
-    """Return the chain that `settings` describe, which complains to standard error and says nothing else."""
-    return make_chain(settings, complain, lambda line: None, None)
 
 
 def complain(message: str) -> None:

@@ -147,17 +147,15 @@ def _first_of_each(lines: list[Line]) -> dict[str, Line]:
 
 
 def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]:
-    """Return what is missing for the default statements that no clause replaces."""
+    """Return what is missing for the default query, where no clause replaces it."""
+    clause, table = f"{prefix}SELECT_CLAUSE", f"{prefix}USER_TABLE"
+    if values[clause]:
+        return []
     problems = []
-    clauses = [f"{prefix}{kind}_CLAUSE" for kind in ("SELECT", "ENUMERATE", "CHPASS")]
-    if not values[f"{prefix}USER_TABLE"] and not values[clauses[0]]:
-        problems.append(
-            Problem(
-                file, "not set", f"name the table with the accounts, or set {clauses[0]}", setting=f"{prefix}USER_TABLE"
-            )
-        )
+    if not values[table]:
+        problems.append(Problem(file, "not set", f"name the table with the accounts, or set {clause}", setting=table))
     crypt, clear = f"{prefix}CRYPT_PWFIELD", f"{prefix}CLEAR_PWFIELD"
-    if values[crypt] == values[clear] == EMPTY and not values[clauses[0]]:
+    if values[crypt] == values[clear] == EMPTY:
         problems.append(
             Problem(file, f"neither this nor {clear} is set", "name the column with the passwords", setting=crypt)
         )

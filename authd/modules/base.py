@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
-from authd.outcome import Answer, Outcome, Reason, reject, tempfail
+from authd.outcome import Answer, Outcome, Reason, phrase, reject, tempfail
 from authd.passwords import Verdict, hash_like, hash_password, verify, verify_clear, verify_cram
 
 
@@ -47,7 +47,7 @@ class TemporaryFailure(Exception):
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(f"{reason.value}: {detail}")
+        super().__init__(phrase(reason, detail))
         self.reason = reason
         self.detail = detail
 

@@ -182,7 +182,7 @@ class SqlModule(Module):
 
         :raises Unbindable: if one of them can't be bound.
         """
-        default = self._settings.default_domain.encode("utf-8", "surrogateescape")
+        default = self._default_domain
         local_part, at, domain = user.partition(b"@")
         values = {
             "user": user if at or not default else user + b"@" + default,
@@ -206,6 +206,7 @@ class SqlModule(Module):
     def _use(self, loaded: tuple[SqlSettings, Statements]) -> None:
         self._settings, self._statements = loaded
         settings = self._settings
+        self._default_domain = settings.default_domain.encode("utf-8", "surrogateescape")
         surroundings = self._surroundings
         self._database = Database(lambda: self.make_engine(settings), surroundings.timeout, surroundings.notice)
 

@@ -21,6 +21,9 @@ PLAIN = {b"{MD5}": "md5", b"{SHA}": "sha1", b"{SHA256}": "sha256", b"{SHA512}": 
 SALTED = {b"{SSHA}": "sha1", b"{SSHA256}": "sha256", b"{SSHA512}": "sha512"}
 MD5RAW = b"{MD5RAW}"
 
+SCHEMES = frozenset({*PLAIN, *SALTED, MD5RAW})
+"""All schemes that are checked and made here."""
+
 SALT_BYTES = 4
 """Length of a new salt: the only one that Courier reads."""
 

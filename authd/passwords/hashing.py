@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from authd.passwords import braces, foreign
 from authd.passwords.crypt3 import crypt, gensalt
@@ -61,11 +62,11 @@ def hash_like(password: bytes, stored: bytes | None) -> bytes:
     """
     if stored and (made := foreign.make_like(password, stored)) is not None:
         return made
-    for form, cost in _forms_of(stored or b""):
-        try:
-            return _make(password, form, cost)
-        except ValueError:
-            continue
+    form = _form_of(stored or b"")
+    if form is not None:
+        # A cost that the old hash claims and crypt(3) refuses is as good as none.
+        with suppress(ValueError):
+            return _make(password, *form)
     return hash_password(password, FALLBACK_SCHEME)
 
 
@@ -80,16 +81,16 @@ def _make(password: bytes, form: bytes, cost: int = 0) -> bytes:
     return scheme + hashed
 
 
-def _forms_of(stored: bytes) -> list[tuple[bytes, int]]:
-    """Return how to make a hash like `stored`: what it begins with, and its cost; nothing if unknown."""
+def _form_of(stored: bytes) -> tuple[bytes, int] | None:
+    """Return how to make a hash like `stored`: what it begins with, and its cost; ``None`` if unknown."""
     scheme, value = braces.split(stored)
-    if scheme in braces.PLAIN or scheme in braces.SALTED or scheme == braces.MD5RAW:
-        return [(scheme, 0)]
+    if scheme in braces.SCHEMES:
+        return scheme, 0
     if scheme and scheme not in CRYPT_SCHEMES:
-        return []
+        return None
     method = re.match(rb"\$(?:1|2[aby]|5|6|y)\$", value)
     if method is None:
-        return []
+        return None
     prefix = b"$2b$" if method[0].startswith(b"$2") else method[0]
     cost = re.match(rb"\$2[aby]\$(\d\d)\$|\$[56]\$rounds=(\d{4,7})\$", value)
-    return [(scheme + prefix, int(cost[1] or cost[2]) if cost else 0)]
+    return scheme + prefix, int(cost[1] or cost[2]) if cost else 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,16 @@ def test_the_protocol_knows_neither_sockets_nor_sql(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES])
 def test_files_are_small(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 500
+
+
+@pytest.mark.parametrize("command", ["authtest", "authenumerate", "authpasswd"])
+def test_commands_that_need_no_database_load_no_driver(command: str) -> None:
+    """Loading SQLAlchemy is most of what a command that asks the daemon one question would do."""
+    code = (
+        f"import sys, authd.cli.{command}; print([name for name in ('sqlalchemy', 'pymysql') if name in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "[]\n"
 
 
 def test_no_module_imports_another() -> None:
