@@ -66,8 +66,7 @@ def site(root: Path) -> Iterator[Authd]:
     """A daemon that is not started; ended after the test if the test started it."""
     daemon = make_site(root)
     yield daemon
-    if daemon.process is not None:
-        daemon.stop()
+    daemon.stop()
 
 
 @pytest.fixture
@@ -81,8 +80,5 @@ def authd(site: Authd) -> Authd:
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """One MariaDB for the whole run; tests that stop theirs make their own."""
     require("mariadbd", "mariadb-install-db")
-    server = MariaDB(opened(tmp_path_factory.mktemp("mariadb")) / "server")
-    server.install()
-    server.start()
-    yield server
-    server.stop()
+    with MariaDB(opened(tmp_path_factory.mktemp("mariadb")) / "server") as server:
+        yield server

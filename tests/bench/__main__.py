@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,15 +45,10 @@ def main() -> None:
     os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *SBIN])
     with tempfile.TemporaryDirectory(prefix="authd-bench-") as directory, ExitStack() as stack:
         root = opened(Path(directory))
-        server = MariaDB(root / "mariadb")
-        server.install()
-        server.start()
-        stack.callback(server.stop)
+        server = stack.enter_context(MariaDB(root / "mariadb"))
         fill_extmail(server, ACCOUNTS)
         seed_files(root / "etc", root / "authd", server, daemons=DAEMONS)
-        pair = Pair(root, root / "etc", root / "authd")
-        stack.callback(pair.stop)
-        pair.start()
+        pair = stack.enter_context(Pair(root, root / "etc", root / "authd"))
         results = _measure(pair, options.rounds, options.seconds)
     _print(results)
     if options.json:
@@ -114,15 +110,10 @@ def _figures(results: Results) -> dict[str, object]:
         "stalled": STALLED,
         "accounts": ACCOUNTS,
         "results": {
-            name: {case: [vars_of(measurement) for measurement in list_] for case, list_ in cases.items()}
+            name: {case: [asdict(measurement) for measurement in list_] for case, list_ in cases.items()}
             for name, cases in results.items()
         },
     }
-
-
-def vars_of(measurement: Measurement) -> dict[str, float]:
-    """Return a measurement as JSON has it."""
-    return {name: getattr(measurement, name) for name in ("rate", "median", "p99", "wrong")}
 
 
 if __name__ == "__main__":

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from authd.passwords import SCHEMES, Verdict, verify
-from tests.support.daemon import Authd, command
+from tests.support.daemon import Authd, command, run_command
 from tests.support.sysconf import changed, write_authdaemonrc
-
-
-def run(name: str, *words: str, typed: str = "", environment: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a command with `typed` at its standard input."""
-    done = subprocess.run(
-        [command(name), *words],
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def explain(site: Authd, *words: str) -> tuple[int, list[str]]:
     """Run ``authtest --explain``; return its exit status and the lines after the first."""
-    code, said, complaints = run("authtest", "--explain", "--sysconfdir", str(site.etc), *words)
+    code, said, complaints = run_command("authtest", "--explain", "--sysconfdir", str(site.etc), *words)
     assert complaints == ""
     lines = said.splitlines()
     assert lines[0] == f"configuration: {site.etc / 'authdaemonrc'}"
@@ -78,55 +63,57 @@ def test_authtest_explains_what_the_database_says(site: Authd) -> None:
 def test_authtest_reads_passwords_from_standard_input(site: Authd) -> None:
     site.start()
     at = ("--sysconfdir", str(site.etc), "--password-stdin")
-    assert run("authtest", *at, "user@example.org", typed="secret\n")[0] == 0
-    assert run("authtest", *at, "user@example.org", typed="wrong\n")[0] == 1
-    assert run("authtest", *at, "user@example.org", "-", "-", typed="secret\nnew one\n")[::2] == (
+    assert run_command("authtest", *at, "user@example.org", typed="secret\n")[0] == 0
+    assert run_command("authtest", *at, "user@example.org", typed="wrong\n")[0] == 1
+    assert run_command("authtest", *at, "user@example.org", "-", "-", typed="secret\nnew one\n")[::2] == (
         0,
         "Password change succeeded.\n",
     )
-    assert run("authtest", *at, "user@example.org", typed="new one\n")[0] == 0
+    assert run_command("authtest", *at, "user@example.org", typed="new one\n")[0] == 0
 
 
 @pytest.mark.parametrize("name", ["authtest", "authenumerate", "authpasswd", "authdaemond", "authd"])
 def test_help(name: str) -> None:
-    code, said, complaints = run(name, "--help")
+    code, said, complaints = run_command(name, "--help")
     assert (code, complaints) == (0, "")
     assert said.lower().startswith("usage: " + name)
 
 
 def test_files_are_found(site: Authd, tmp_path: Path) -> None:
     site.start()
-    assert run("authtest", "user@example.org", environment={"AUTHD_SYSCONFDIR": str(site.etc)})[0] == 0
+    assert run_command("authtest", "user@example.org", environment={"AUTHD_SYSCONFDIR": str(site.etc)})[0] == 0
     assert (
-        run(
+        run_command(
             "authtest", f"--sysconfdir={site.etc}", "user@example.org", environment={"AUTHD_SYSCONFDIR": "/nonexistent"}
         )[0]
         == 0
     )
-    code, _, complaint = run("authtest", "--sysconfdir", str(tmp_path / "none"), "user@example.org")
+    code, _, complaint = run_command("authtest", "--sysconfdir", str(tmp_path / "none"), "user@example.org")
     assert code == 1
     assert complaint.startswith(f"{tmp_path / 'none' / 'authdaemonrc'}: can't be read: No such file or directory; ")
-    assert run("authenumerate", f"--sysconfdir={site.etc}")[1].startswith("user@example.org\t1000\t1001\t/var/mailbox/")
-    assert run("authenumerate", "--sysconfdir", str(tmp_path / "none"))[0] == 1
+    assert run_command("authenumerate", f"--sysconfdir={site.etc}")[1].startswith(
+        "user@example.org\t1000\t1001\t/var/mailbox/"
+    )
+    assert run_command("authenumerate", "--sysconfdir", str(tmp_path / "none"))[0] == 1
 
 
 class TestAuthpasswd:
     def test_it_takes_the_option_that_all_take(self) -> None:
-        assert run("authpasswd", "--sysconfdir", "/nonexistent", "md5", typed="x\n")[0] == 0
+        assert run_command("authpasswd", "--sysconfdir", "/nonexistent", "md5", typed="x\n")[0] == 0
 
     @pytest.mark.parametrize("scheme", SCHEMES)
     def test_hashes_open(self, scheme: str) -> None:
-        code, said, complaint = run("authpasswd", scheme, typed="secret word\n")
+        code, said, complaint = run_command("authpasswd", scheme, typed="secret word\n")
         assert (code, complaint) == (0, "")
         assert verify(b"secret word", said.rstrip("\n").encode()) is Verdict.MATCH
         assert verify(b"secret", said.rstrip("\n").encode()) is Verdict.MISMATCH
 
     def test_the_default_is_of_today(self) -> None:
-        assert run("authpasswd", typed="secret\n")[1].startswith("$6$")
+        assert run_command("authpasswd", typed="secret\n")[1].startswith("$6$")
 
     @pytest.mark.parametrize(("words", "typed"), [(("nosuch",), "x\n"), (("md5", "more"), "x\n"), ((), ""), ((), "\n")])
     def test_refusals(self, words: tuple[str, ...], typed: str) -> None:
-        code, said, complaint = run("authpasswd", *words, typed=typed)
+        code, said, complaint = run_command("authpasswd", *words, typed=typed)
         assert code != 0
         assert said == ""
         assert complaint
@@ -164,19 +151,19 @@ class TestCheck:
 
     def test_the_sockets_directory(self, site: Authd) -> None:
         site.run.chmod(0o777)
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert (code, said) == (
             1,
             f"error: {site.etc}/authdaemonrc: authdaemonvar: {site.run}: others can write to it, "
             f"and could put a socket of theirs in its place; chmod o-w {site.run}\n",
         )
         site.run.rmdir()
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
         assert f"{site.run}: No such file or directory; create it" in said
 
     def test_a_good_installation(self, site: Authd) -> None:
-        assert run("authd", "check", "--sysconfdir", str(site.etc)) == (
+        assert run_command("authd", "check", "--sysconfdir", str(site.etc)) == (
             0,
             f"{site.etc}/authdaemonrc: authsqlite: ready\n",
             "",
@@ -193,7 +180,7 @@ class TestCheck:
         )
         rc.write_text(content)
         lines = {line.split("\t")[0]: number for number, line in enumerate(content.splitlines(), 1)}
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
         assert (
             f"remark: {rc}:{lines['SQLITE_UID_FIELD']}: SQLITE_UID_FIELD: "
@@ -209,7 +196,7 @@ class TestCheck:
         number = next(
             number for number, line in enumerate(content.splitlines(), 1) if line.startswith("SQLITE_QUOTA_FIELD")
         )
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
         assert said.splitlines()[0] == (
             f"error: {rc}:{number}: SQLITE_QUOTA_FIELD: looking up an account failed: no such column: "
@@ -219,7 +206,7 @@ class TestCheck:
     def test_an_unreachable_database(self, site: Authd) -> None:
         rc = site.etc / "authsqliterc"
         rc.write_text(changed(rc.read_text(), SQLITE_DATABASE="/nonexistent"))
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
         assert said == (
             f"error: {rc}: looking up an account failed: unable to open database file; "
@@ -230,7 +217,7 @@ class TestCheck:
         write_authdaemonrc(site.etc, site.run, "authsqlite authnone", AUTHD_COLOUR="x", LOGGEROPTS="-droproot")
         rc = site.etc / "authsqliterc"
         rc.write_text(changed(rc.read_text(), SQLITE_CHPASS_CLAUSE="UPDATE mailbox SET clearpwd='$(newpas)'"))
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 0
         assert "authmodulelist: there is no module authnone; use one of authmysql, authsqlite, or remove it" in said
         assert "AUTHD_COLOUR: unknown setting; see docs/settings.md" in said
@@ -243,6 +230,6 @@ class TestCheck:
     @pytest.mark.parametrize(("name", "content"), [("authdaemonrc", "nonsense\n"), ("authsqliterc", "nonsense\n")])
     def test_broken_files(self, site: Authd, name: str, content: str) -> None:
         (site.etc / name).write_text(content)
-        code, said, _ = run("authd", "check", "--sysconfdir", str(site.etc))
+        code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 1
         assert str(site.etc / name) in said

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.peers.conftest import fill
+from tests.support.accounts import fill
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
-from tests.support.sysconf import changed, mysqlrc, write_authdaemonrc
+from tests.support.site import make_mysql_site
+from tests.support.sysconf import changed, write_authdaemonrc
 from tests.support.wire import exchange, login, passwd, pre
 
 LOOKUP = pre("user@example.org")
@@ -25,12 +26,9 @@ LOGIN = login("user@example.org", "secret")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A server of this module's own, to stop and start."""
     require("mariadbd", "mariadb-install-db")
-    server = MariaDB(opened(tmp_path_factory.mktemp("fragile")) / "server")
-    server.install()
-    server.start()
-    fill(server)
-    yield server
-    server.stop()
+    with MariaDB(opened(tmp_path_factory.mktemp("fragile")) / "server") as server:
+        fill(server)
+        yield server
 
 
 @pytest.fixture
@@ -45,12 +43,9 @@ def running(server: MariaDB) -> Iterator[MariaDB]:
 
 @pytest.fixture
 def site(root: Path, server: MariaDB) -> Iterator[Authd]:
-    (root / "etc").mkdir()
-    (root / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
-    daemon = Authd(root / "etc", root / "run")
+    daemon = make_mysql_site(root, server)
     yield daemon
-    if daemon.process is not None:
-        daemon.stop()
+    daemon.stop()
 
 
 def _start(site: Authd, **settings: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.peers.conftest import fill
 from tests.support.accounts import row
 from tests.support.courier import DAEMON, Courier, in_namespace
 from tests.support.daemon import Authd, command
@@ -48,18 +47,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(extmail: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("unshare", DAEMON, "/usr/sbin/authtest", "/usr/sbin/authenumerate")
-    fill(mariadb)
     base = opened(tmp_path_factory.mktemp("site"))
     site = Site(base)
     write_authdaemonrc(site.etc, site.authd.run, DEFAULTOPTIONS="wbnodsn=1")
-    (site.etc / "authmysqlrc").write_text(mysqlrc(mariadb.socket))
-    site.courier.start()
-    site.authd.start()
-    yield site
-    site.courier.stop()
-    site.authd.stop()
+    (site.etc / "authmysqlrc").write_text(mysqlrc(extmail.socket))
+    with site.courier, site.authd:
+        yield site
 
 
 AUTHTESTS = (

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.peers.conftest import INSERT
-from tests.support.accounts import AUTHD_ROWS, COURIER_HASHES, ODD_NAMES, ROWS
+from tests.support.accounts import AUTHD_ROWS, COURIER_HASHES, INSERT, ODD_NAMES, ROWS
 from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair, change_and_look, crumbs, halves, whole
 from tests.support.requests import GOOD, hand_made

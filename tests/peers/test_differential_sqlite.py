@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.support.accounts import COLUMNS, ROWS, row
+from tests.support.accounts import COLUMNS, ROWS, fill_sqlite, row
 from tests.support.courier import DAEMON
 from tests.support.pair import Pair, change_and_look, crumbs, whole
 from tests.support.requests import cram, hand_made
@@ -23,25 +23,15 @@ TYPED_ROWS = (
     row("wide@example.org", uidnumber=99999999999999, gidnumber=-99999999999999),
 )
 
-UNTYPED_TABLE = f"CREATE TABLE mailbox ({', '.join(COLUMNS)})"
-
-
-def _fill(database: Path) -> None:
-    database.unlink(missing_ok=True)
-    connection = sqlite3.connect(database)
-    connection.execute(UNTYPED_TABLE)
-    connection.executemany(f"INSERT INTO mailbox VALUES ({', '.join('?' * len(COLUMNS))})", [*ROWS, *TYPED_ROWS])
-    connection.commit()
-    connection.close()
-    database.chmod(0o666)
-
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = opened(tmp_path_factory.mktemp("sqlite"))
     directory.chmod(0o777)
-    _fill(directory / "accounts.db")
-    return directory / "accounts.db"
+    database = directory / "accounts.db"
+    fill_sqlite(database, [*ROWS, *TYPED_ROWS])
+    database.chmod(0o666)
+    return database
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +41,8 @@ def pair(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     etc = root / "etc"
     write_authdaemonrc(etc, root / "authd", "authsqlite")
     (etc / "authsqliterc").write_text(sqliterc(database))
-    both = Pair(root, etc, root / "authd")
-    both.start()
-    yield both
-    both.stop()
+    with Pair(root, etc, root / "authd") as both:
+        yield both
 
 
 @pytest.fixture

@@ -22,10 +22,8 @@ def pair(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     fill_extmail(mariadb, ACCOUNTS)
     root = opened(tmp_path_factory.mktemp("seed"))
     seed_files(root / "etc", root / "authd", mariadb)
-    both = Pair(root, root / "etc", root / "authd")
-    both.start()
-    yield both
-    both.stop()
+    with Pair(root, root / "etc", root / "authd") as both:
+        yield both
 
 
 def test_a_login_answers_home_and_maildir(pair: Pair) -> None:

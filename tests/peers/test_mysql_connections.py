@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.peers.conftest import fill
+from tests.support.accounts import fill
 from tests.support.courier import DAEMON, Courier
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
-from tests.support.sysconf import changed, edit, mysqlrc, write_authdaemonrc
+from tests.support.site import make_mysql_site
+from tests.support.sysconf import changed, edit, mysqlrc
 from tests.support.wire import exchange, login, passwd, pre
 
 LOOKUP = pre("user@example.org")
@@ -64,35 +65,25 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     require("mariadbd", "mariadb-install-db")
-    server = MariaDB(
-        opened(tmp_path_factory.mktemp("tls-server")) / "server",
-        (
-            f"--ssl-ca={certificates / 'authority.pem'}",
-            f"--ssl-cert={certificates / 'server.pem'}",
-            f"--ssl-key={certificates / 'server.key'}",
-        ),
+    options = (
+        f"--ssl-ca={certificates / 'authority.pem'}",
+        f"--ssl-cert={certificates / 'server.pem'}",
+        f"--ssl-key={certificates / 'server.key'}",
     )
-    server.install()
-    server.start()
-    fill(server)
-    for name, demand in (("tls", "SSL"), ("x509", "X509")):
-        server.execute(
-            f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'extmail' REQUIRE {demand}",
-            f"GRANT SELECT, UPDATE ON extmail.* TO {name}@'127.0.0.1'",
-        )
-    yield server
-    server.stop()
+    with MariaDB(opened(tmp_path_factory.mktemp("tls-server")) / "server", options) as server:
+        fill(server)
+        for name, demand in (("tls", "SSL"), ("x509", "X509")):
+            server.execute(
+                f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'extmail' REQUIRE {demand}",
+                f"GRANT SELECT, UPDATE ON extmail.* TO {name}@'127.0.0.1'",
+            )
+        yield server
 
 
 @pytest.fixture(scope="module")
 def authd(server: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authd]:
-    root = opened(tmp_path_factory.mktemp("connections"))
-    write_authdaemonrc(root / "etc", root / "run", daemons="1")
-    (root / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
-    daemon = Authd(root / "etc", root / "run")
-    daemon.start()
-    yield daemon
-    daemon.stop()
+    with make_mysql_site(opened(tmp_path_factory.mktemp("connections")), server, daemons="1") as daemon:
+        yield daemon
 
 
 def _configure(authd: Authd, server: MariaDB, **settings: str | None) -> None:
@@ -144,12 +135,8 @@ def test_the_same_servers_are_trusted_as_by_courier(
     _configure(
         authd, server, **_tcp(server, MYSQL_USERNAME="tls", MYSQL_SSL_CACERT=str(certificates / f"{authority}.pem"))
     )
-    courier = Courier(root, authd.etc)
-    courier.start()
-    try:
+    with Courier(root, authd.etc) as courier:
         replies = exchange(courier.socket, LOOKUP), exchange(authd.socket, LOOKUP)
-    finally:
-        courier.stop()
     assert replies[0] == replies[1]
     assert bool(replies[0]) is (authority == "authority")
 

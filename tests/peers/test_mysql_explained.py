@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.peers.conftest import fill
-from tests.support.daemon import command
+from tests.support.daemon import run_command
 from tests.support.mariadb import MariaDB
+from tests.support.site import make_mysql_site
 from tests.support.sysconf import changed, mysqlrc, write_authdaemonrc
 
 
-@pytest.fixture(scope="module")
-def server(mariadb: MariaDB) -> MariaDB:
-    fill(mariadb)
-    return mariadb
-
-
 @pytest.fixture
-def etc(root: Path, server: MariaDB) -> Path:
-    write_authdaemonrc(root / "etc", root / "run")
+def etc(root: Path, extmail: MariaDB) -> Path:
     (root / "run").mkdir(mode=0o755)
-    (root / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
-    return root / "etc"
+    return make_mysql_site(root, extmail).etc
 
 
 def run(name: str, *words: str) -> tuple[int, list[str]]:
     """Run a command; return its exit status and the lines that it says."""
-    done = subprocess.run([command(name), *words], capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, (done.stdout + done.stderr).splitlines()
+    code, output, complaints = run_command(name, *words)
+    return code, (output + complaints).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -53,8 +44,8 @@ def test_reasons(etc: Path, words: tuple[str, ...], said: str) -> None:
     assert lines[1] == f"authmysql: {said}"
 
 
-def test_a_database_that_is_down(etc: Path, server: MariaDB) -> None:
-    (etc / "authmysqlrc").write_text(mysqlrc(server.root / "nosuch.sock"))
+def test_a_database_that_is_down(etc: Path, extmail: MariaDB) -> None:
+    (etc / "authmysqlrc").write_text(mysqlrc(extmail.root / "nosuch.sock"))
     code, lines = run("authtest", "--sysconfdir", str(etc), "--explain", "user@example.org", "secret")
     assert code == 1
     assert lines[1].startswith(
@@ -78,9 +69,9 @@ HOW_TO = {
 }
 
 
-def test_a_how_to_that_was_copied_with_its_remarks(etc: Path, server: MariaDB) -> None:
+def test_a_how_to_that_was_copied_with_its_remarks(etc: Path, extmail: MariaDB) -> None:
     """The page that our first users followed has remarks behind values; each is found, with its line."""
-    content = changed(mysqlrc(server.socket), **HOW_TO)
+    content = changed(mysqlrc(extmail.socket), **HOW_TO)
     (etc / "authmysqlrc").write_text(content)
     numbers = {line.split()[0]: number for number, line in enumerate(content.splitlines(), 1)}
     code, lines = run("authd", "check", "--sysconfdir", str(etc))
@@ -91,8 +82,8 @@ def test_a_how_to_that_was_copied_with_its_remarks(etc: Path, server: MariaDB) -
     assert any(line.startswith("error: ") and "You have an error in your SQL syntax" in line for line in lines)
 
 
-def test_an_unknown_column_is_traced_to_its_line(etc: Path, server: MariaDB) -> None:
-    content = changed(mysqlrc(server.socket), MYSQL_QUOTA_FIELD="nosuch")
+def test_an_unknown_column_is_traced_to_its_line(etc: Path, extmail: MariaDB) -> None:
+    content = changed(mysqlrc(extmail.socket), MYSQL_QUOTA_FIELD="nosuch")
     (etc / "authmysqlrc").write_text(content)
     number = next(n for n, line in enumerate(content.splitlines(), 1) if line.startswith("MYSQL_QUOTA_FIELD"))
     code, lines = run("authd", "check", "--sysconfdir", str(etc))
@@ -103,29 +94,29 @@ def test_an_unknown_column_is_traced_to_its_line(etc: Path, server: MariaDB) -> 
     )
 
 
-def test_a_database_user_who_may_not_change_passwords(etc: Path, server: MariaDB) -> None:
-    server.execute("REVOKE UPDATE ON extmail.* FROM extmail@localhost")
+def test_a_database_user_who_may_not_change_passwords(etc: Path, extmail: MariaDB) -> None:
+    extmail.execute("REVOKE UPDATE ON extmail.* FROM extmail@localhost")
     try:
         code, lines = run("authd", "check", "--sysconfdir", str(etc))
     finally:
-        server.execute("GRANT UPDATE ON extmail.* TO extmail@localhost")
+        extmail.execute("GRANT UPDATE ON extmail.* TO extmail@localhost")
     assert code == 1
     assert len(lines) == 1
     assert "changing a password failed: UPDATE command denied to user '...' for table" in lines[0]
 
 
-def test_a_wrong_database_password(etc: Path, server: MariaDB) -> None:
-    (etc / "authmysqlrc").write_text(changed(mysqlrc(server.socket), MYSQL_PASSWORD="hunter2"))
+def test_a_wrong_database_password(etc: Path, extmail: MariaDB) -> None:
+    (etc / "authmysqlrc").write_text(changed(mysqlrc(extmail.socket), MYSQL_PASSWORD="hunter2"))
     code, lines = run("authd", "check", "--sysconfdir", str(etc))
     assert code == 1
     assert "Access denied for user 'extmail'@'localhost'" in lines[0]
     assert not any("hunter2" in line for line in lines)
 
 
-def test_a_new_password_that_the_server_refuses_is_not_in_the_message(etc: Path, server: MariaDB) -> None:
+def test_a_new_password_that_the_server_refuses_is_not_in_the_message(etc: Path, extmail: MariaDB) -> None:
     """The server quotes the value that it refuses; the message goes on without it."""
     clause = "UPDATE mailbox SET clearpwd=extractvalue(1, concat('\\\\','$(newpass)')) WHERE 1"
-    (etc / "authmysqlrc").write_text(changed(mysqlrc(server.socket), MYSQL_CHPASS_CLAUSE=clause))
+    (etc / "authmysqlrc").write_text(changed(mysqlrc(extmail.socket), MYSQL_CHPASS_CLAUSE=clause))
     _, lines = run("authtest", "--sysconfdir", str(etc), "--explain", "user@example.org", "secret", "hunt'er'2")
     assert lines[1].startswith("authmysql: tempfail: query failed: ")
     assert "..." in lines[1]

@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.peers.conftest import fill
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
 from tests.support.postfix import MASTER_PROGRAM, Postfix
-from tests.support.sysconf import mysqlrc, write_authdaemonrc
-
-
-@pytest.fixture(scope="module")
-def server(mariadb: MariaDB) -> MariaDB:
-    fill(mariadb)
-    return mariadb
+from tests.support.site import make_mysql_site
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +21,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def authd(server: MariaDB, base: Path) -> Iterator[Authd]:
-    write_authdaemonrc(base / "etc", base / "authd", AUTHD_LOGIN_TEMPFAIL="close")
-    (base / "etc" / "authmysqlrc").write_text(mysqlrc(server.socket))
-    daemon = Authd(base / "etc", base / "authd")
-    daemon.start()
-    yield daemon
-    daemon.stop()
+def authd(extmail: MariaDB, base: Path) -> Iterator[Authd]:
+    with make_mysql_site(base, extmail, AUTHD_LOGIN_TEMPFAIL="close") as daemon:
+        yield daemon
 
 
 @pytest.fixture(scope="module")
 def postfix(authd: Authd, base: Path) -> Iterator[Postfix]:
     require("postfix", MASTER_PROGRAM, "/usr/lib/x86_64-linux-gnu/sasl2/libplain.so")
-    server = Postfix(base / "postfix", authd.socket)
-    server.start()
-    yield server
-    server.stop()
+    with Postfix(base / "postfix", authd.socket) as server:
+        yield server
 
 
 @pytest.fixture

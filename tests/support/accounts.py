@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from authd.passwords.crypt3 import crypt
+from tests.support.extmail import EXTMAIL_HASH
+from tests.support.mariadb import MariaDB
 
 SECRET = b"secret"
-EXTMAIL_HASH = "$1$phz1mRrj$3ok6BjeaoJYWDBsEPZb5C0"
-"""Hash of ``extmail``: the account that ExtMail installs."""
-
 COLUMNS = (
     "username",
     "password",
@@ -207,3 +210,30 @@ ROWS: tuple[tuple[Any, ...], ...] = (
 )
 
 AUTHD_ROWS = tuple(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in AUTHD_HASHES.items())
+
+INSERT = f"INSERT INTO mailbox ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
+
+
+def fill(server: MariaDB) -> None:
+    """Make the ``extmail`` database anew, with all accounts."""
+    server.execute(
+        "DROP DATABASE IF EXISTS extmail",
+        "CREATE DATABASE extmail CHARACTER SET utf8mb4",
+        "CREATE OR REPLACE USER extmail@localhost IDENTIFIED BY 'extmail'",
+        "CREATE OR REPLACE USER extmail@'127.0.0.1' IDENTIFIED BY 'extmail'",
+        "GRANT SELECT, UPDATE ON extmail.* TO extmail@localhost",
+        "GRANT SELECT, UPDATE ON extmail.* TO extmail@'127.0.0.1'",
+    )
+    with server.connect(database="extmail") as connection, connection.cursor() as cursor:
+        cursor.execute(TABLE)
+        cursor.executemany(INSERT, ROWS)
+
+
+def fill_sqlite(database: Path, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Make the SQLite file `database` anew, with `rows` in columns that have no type."""
+    database.unlink(missing_ok=True)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"CREATE TABLE mailbox ({', '.join(COLUMNS)})")
+        connection.execute("CREATE INDEX login ON mailbox (username)")
+        connection.executemany(f"INSERT INTO mailbox VALUES ({', '.join('?' * len(COLUMNS))})", rows)
+        connection.commit()

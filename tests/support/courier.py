@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.namespace import with_mounts
-from tests.support.processes import end, unix_socket_answers, wait_until
+from tests.support.processes import Service, end, unix_socket_answers, wait_until
 
 DAEMON = "/usr/lib/courier/courier-authlib/authdaemond"
 
@@ -20,7 +20,7 @@ def in_namespace(etc: Path, run: Path, command: list[str]) -> list[str]:
     return with_mounts({"/etc/courier": etc, "/run/courier": run}, command)
 
 
-class Courier:
+class Courier(Service):
     """The real authdaemond on the configuration files in `etc`."""
 
     def __init__(self, root: Path, etc: Path) -> None:

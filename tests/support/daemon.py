@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.processes import end, wait_until
+from tests.support.processes import Service, end, wait_until
 
 BIN = Path(sys.executable).parent
 
@@ -17,7 +17,23 @@ def command(name: str) -> str:
     return str(BIN / name)
 
 
-class Authd:
+def run_command(
+    name: str, *words: str, typed: str = "", environment: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Run an installed command with `typed` at its standard input; return exit status, output and complaints."""
+    done = subprocess.run(
+        [command(name), *words],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Authd(Service):
     """The daemon on the configuration files in `etc`, in the foreground, its log in a file.
 
     Its socket is where authdaemonrc's ``authdaemonvar`` says.
@@ -50,12 +66,11 @@ class Authd:
 
         wait_until(ready, "authd is ready")
 
-    def stop(self) -> int:
-        """End the daemon by the process that `start` kept; return its exit status."""
-        assert self.process is not None
-        status = end(self.process)
-        self.process = None
-        return status
+    def stop(self) -> None:
+        """End the daemon by the process that `start` kept."""
+        if self.process is not None:
+            end(self.process)
+            self.process = None
 
     def logged(self) -> str:
         """Return all that the daemon has logged."""

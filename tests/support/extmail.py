@@ -8,6 +8,7 @@ from tests.support.mariadb import MariaDB
 
 EXTMAIL_PASSWORD = "extmail"
 EXTMAIL_HASH = "$1$phz1mRrj$3ok6BjeaoJYWDBsEPZb5C0"
+"""The account that ExtMail installs has this password and this hash of it."""
 
 TABLE = """CREATE TABLE mailbox (
     username varchar(255) NOT NULL DEFAULT '' PRIMARY KEY, uid varchar(255) NOT NULL DEFAULT '',

@@ -11,10 +11,10 @@ from typing import Any
 
 import pymysql
 
-from tests.support.processes import end, free_tcp_port, unix_socket_answers, wait_until
+from tests.support.processes import Service, end, free_tcp_port, unix_socket_answers, wait_until
 
 
-class MariaDB:
+class MariaDB(Service):
     """One server in `root`, run by the user ``mysql`` where the test is root.
 
     `socket` and `port` stay the same over `stop` and `start`, so that a test can take the database away
@@ -30,7 +30,7 @@ class MariaDB:
         self._process: subprocess.Popen[bytes] | None = None
         self._user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
-    def install(self) -> None:
+    def _install(self) -> None:
         """Make the data directory, with a password-less root on the socket."""
         self.root.mkdir(parents=True, exist_ok=True)
         shutil.chown(self.root, self._user)
@@ -50,7 +50,9 @@ class MariaDB:
         )
 
     def start(self) -> None:
-        """Start the server and wait until it accepts connections."""
+        """Start the server, its data directory made first if there is none, and wait until it accepts connections."""
+        if not self.data.exists():
+            self._install()
         with (self.root / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

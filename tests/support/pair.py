@@ -8,10 +8,11 @@ from pathlib import Path
 from authd.passwords import Verdict, verify
 from tests.support.courier import Courier
 from tests.support.daemon import Authd
+from tests.support.processes import Service
 from tests.support.wire import exchange, passwd, pre
 
 
-class Pair:
+class Pair(Service):
     """Both daemons on the configuration in `etc`."""
 
     def __init__(self, root: Path, etc: Path, run: Path) -> None:
@@ -27,8 +28,7 @@ class Pair:
     def stop(self) -> None:
         """End both."""
         self.courier.stop()
-        if self.authd.process is not None:
-            self.authd.stop()
+        self.authd.stop()
 
     def ask(self, *pieces: bytes) -> tuple[bytes, bytes]:
         """Return Courier's and authd's reply to the same pieces."""

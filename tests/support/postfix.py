@@ -10,7 +10,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.processes import end, free_tcp_port, wait_until
+from tests.support.processes import Service, end, free_tcp_port, wait_until
 
 QUEUES = (
     "active",
@@ -70,7 +70,7 @@ authdaemond_path: {socket}
 """
 
 
-class Postfix:
+class Postfix(Service):
     """One Postfix in `root` that checks passwords by Cyrus SASL on `authdaemond_socket`."""
 
     def __init__(self, root: Path, authdaemond_socket: Path) -> None:

@@ -9,11 +9,32 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 LIMIT_SECONDS = 30.0
 """How long a service may take to start or to end before the test that wants it fails."""
+
+
+class Service(ABC):
+    """What a test starts and ends; as a context it is started at the beginning and ended at the end."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start, and wait until clients are served."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End what `start` started; nothing if that was not called."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def wait_until(event: Callable[[], bool], what: str, limit: float = LIMIT_SECONDS) -> None:
