@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from authd.numbers import atoi
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -40,6 +42,12 @@ class Account:
     crypt: bytes | None = field(default=None, repr=False)
     clear: bytes | None = field(default=None, repr=False)
 
+    @property
+    def maildir_path(self) -> bytes:
+        """The maildir as an absolute path: `maildir`, from `home` on where it is relative, or ``Maildir`` in `home`."""
+        maildir = self.maildir or b"Maildir"
+        return maildir if maildir.startswith(b"/") else b"%b/%b" % (self.home, maildir)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,3 +79,21 @@ def merge_options(own: bytes | None, defaults: bytes) -> bytes | None:
             merged += b"," + option
             keys.add(key)
     return merged
+
+
+def disables(options: bytes | None, service: bytes, secured: bool) -> bool:
+    """Tell whether an account's options keep it out of a service.
+
+    :param options: the account's, completed by the site's; ``disableimap=1`` keeps it out of ``imap``, ``disablepop3=1`` out of
+        ``pop3``, ``disableinsecureimap=1`` and ``disableinsecurepop3=1`` where the connection is not encrypted.
+    :param service: what the user logs in to.
+    :param secured: whether the connection to it is encrypted.
+    """
+    keys = {b"disable" + service}
+    if not secured:
+        keys.add(b"disableinsecure" + service)
+    for option in (options or b"").split(b","):
+        key, _, value = option.partition(b"=")
+        if key in keys and atoi(value) != 0:
+            return True
+    return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from authd.account import Entry
 from authd.config.authdaemonrc import DaemonSettings
@@ -77,12 +78,21 @@ class Chain:
                 return Decision(Outcome.REJECT, (Step("", reject(Reason.NO_MODULE)),))
         return self._ask(modules, lambda module: module.lookup(request.service, request.user))
 
-    def login(self, request: Login) -> Decision:
-        """Answer an ``AUTH`` of type ``login``."""
+    @property
+    def has_cleartext(self) -> bool:
+        """Whether some module has cleartext passwords, which CRAM needs."""
+        return any(module.has_cleartext for module in self._modules)
+
+    def login(self, request: Login, otherwise: Literal["fail", "close"] | None = None) -> Decision:
+        """Answer an ``AUTH`` of type ``login``.
+
+        :param otherwise: what a temporary failure means where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for each
+            module's own way in Courier.
+        """
         return self._ask(
             self._modules,
             lambda module: module.login(request.service, request.user, request.password),
-            passes_over_tempfail=self._fails_login,
+            lambda module: (self._login_tempfail or otherwise or module.login_tempfail) == "fail",
         )
 
     def cram(self, request: Cram) -> Decision:
@@ -133,9 +143,6 @@ class Chain:
         if trace is not None:
             trace("FAIL, all modules rejected")
         return Decision(Outcome.REJECT, tuple(steps))
-
-    def _fails_login(self, module: Module) -> bool:
-        return (self._login_tempfail or module.login_tempfail) == "fail"
 
 
 def make_chain(

@@ -43,6 +43,9 @@ class Reason(Enum):
     UNREACHABLE = "database unreachable"
     QUERY_FAILED = "query failed"
     MISCONFIGURED = "module's configuration is broken"
+    DISABLED = "disabled for this service by the account's options"
+    REFUSED = "request refused"
+    INTERNAL = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ class Answer:
     reason: Reason
     account: Account | None = None
     detail: str = ""
+
+    @property
+    def disabled(self) -> bool:
+        """Whether the password was right, and the account's options keep it out all the same."""
+        return self.reason is Reason.DISABLED
 
     def describe(self) -> str:
         """Return reason and detail as one phrase."""

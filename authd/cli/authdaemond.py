@@ -18,6 +18,7 @@ from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
 from authd.server.listener import ListenError, answers
 from authd.server.pidfile import AlreadyRunning, running
+from authd.server.privileges import PrivilegeError
 from authd.server.service import launch, serve
 
 STOP_SECONDS = 60.0
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _reload(file, directory)
             case _:
                 return _status(directory)
-    except (ConfigError, UnknownModules, ListenError, AlreadyRunning) as error:
+    except (ConfigError, UnknownModules, ListenError, AlreadyRunning, PrivilegeError) as error:
         complain(str(error))
     except OSError as error:
         complain(f"{error.filename or 'authdaemond'}: {error.strerror or error}")
@@ -117,7 +118,7 @@ def _status(directory: RunDirectory) -> int:
         answering = answers(directory.socket)
         print(f"running, process {pid}; {directory.socket} {'answers' if answering else 'does not answer'}")
         return OK if answering else FAILED
-    if directory.pid_file.exists():
+    if directory.pid_file.exists() and directory.pid_file.stat().st_size:
         print(f"not running, but {directory.pid_file} was left behind")
         return DEAD_WITH_PID_FILE
     print("not running")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from authd.config.listening import ListenerSettings, listeners, with_default
 from authd.config.problem import ConfigError, Problem
 from authd.config.setting import Setting, number_between, one_of, text, words
 
@@ -56,6 +57,23 @@ SETTINGS = (
         10,
         "Seconds that a database may take to connect or to answer before it counts as down.",
     ),
+    Setting(
+        "AUTHD_LISTEN",
+        listeners,
+        (),
+        "Further sockets, separated by spaces: `protocol:path`, then `,mode=0660`, `,owner=USER`, `,group=GROUP`, "
+        "`,passwords=no` as needed. Protocols: `authdaemond` (mode 0777 unless given), `dovecot-auth` (0660), "
+        "`dovecot-userdb` (0600), `saslauthd` (0777). A relative path begins in `authdaemonvar`. With `passwords=no` "
+        "stored passwords (PASSWD, PASSWD2) never leave by that socket. Courier's own socket is always there; "
+        "`authdaemond:socket` with options gives it another mode, owner or group.",
+    ),
+    Setting(
+        "AUTHD_USER",
+        text,
+        "",
+        "User that the daemon becomes once its sockets are open, with all groups of that user. Without it the daemon stays "
+        "the user that started it.",
+    ),
 )
 
 
@@ -64,6 +82,9 @@ class RunDirectory:
     """The directory that ``authdaemonvar`` names: where the daemon meets its clients."""
 
     path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     @property
     def socket(self) -> Path:
@@ -90,7 +111,14 @@ class DaemonSettings:
     logger_facility: str
     login_tempfail: str | None
     database_timeout: int
+    added_listeners: tuple[ListenerSettings, ...]
+    user: str
     remarks: tuple[Problem, ...] = ()
+
+    @property
+    def listeners(self) -> tuple[ListenerSettings, ...]:
+        """Courier's socket first, then those that ``AUTHD_LISTEN`` adds."""
+        return with_default(self.added_listeners, self.directory.socket)
 
 
 def load(file: Path) -> DaemonSettings:
@@ -168,19 +196,26 @@ def parse(content: str, file: Path) -> DaemonSettings:
         problems.append(Problem(file, "no module is named", 'add authmodulelist="authmysql"', setting="authmodulelist"))
     name, facility, logger_problems = _logger_options(values["LOGGEROPTS"], file)
     problems += logger_problems
+    directory = RunDirectory(Path(values["authdaemonvar"]))
+    try:
+        with_default(values["AUTHD_LISTEN"], directory.socket)
+    except ValueError as error:
+        problems.append(Problem(file, str(error), "correct the value", setting="AUTHD_LISTEN"))
     if any(problem.fatal for problem in problems):
         raise ConfigError(*problems)
     return DaemonSettings(
         file=file,
         modules=values["authmodulelist"],
         daemons=values["daemons"],
-        directory=RunDirectory(Path(values["authdaemonvar"])),
+        directory=directory,
         debug_login=values["DEBUG_LOGIN"],
         default_options=values["DEFAULTOPTIONS"].encode("utf-8", "surrogateescape"),
         logger_name=name,
         logger_facility=facility,
         login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
         database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
+        added_listeners=values["AUTHD_LISTEN"],
+        user=values["AUTHD_USER"],
         remarks=tuple(problems),
     )
 

@@ -65,6 +65,11 @@ class Module(ABC):
     login_tempfail: ClassVar[Literal["fail", "close"]] = "close"
     """What Courier's module of this name makes of a temporary failure at a login; see ``AUTHD_LOGIN_TEMPFAIL``."""
 
+    @property
+    def has_cleartext(self) -> bool:
+        """Whether accounts may have a cleartext password, which CRAM needs."""
+        return False
+
     def __init__(self, surroundings: Surroundings) -> None:
         """Read the module's configuration.
 

@@ -15,7 +15,7 @@ from authd.config import rcfile
 from authd.config.problem import ConfigError, Problem
 from authd.config.remarks import leftovers
 from authd.config.setting import Setting
-from authd.config.sqlrc import SqlSettings
+from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.database import Database
@@ -99,6 +99,10 @@ class SqlModule(Module):
                     for name in unknown_variables(line.value, known)
                 ]
         return problems
+
+    @property
+    def has_cleartext(self) -> bool:
+        return self._settings.clear_field != EMPTY or bool(self._settings.select_clause)
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         self._refresh()

@@ -7,6 +7,7 @@ its end ever comes.
 from __future__ import annotations
 
 from authd.account import Account, Entry, merge_options
+from authd.protocol.conversation import Listing
 
 FAIL = b"FAIL\n"
 """Every module rejected."""
@@ -21,10 +22,11 @@ END = b".\n"
 """The end of an account or of an enumeration."""
 
 
-def account_reply(account: Account, default_options: bytes) -> bytes:
+def account_reply(account: Account, default_options: bytes, passwords: bool = True) -> bytes:
     """Return the lines that describe `account`.
 
     :param default_options: ``DEFAULTOPTIONS`` of authdaemonrc.
+    :param passwords: whether PASSWD and PASSWD2 are told.
     """
     name = account.name if account.name is None else account.name.partition(b",")[0]
     fields: tuple[tuple[bytes, bytes | None], ...] = (
@@ -36,12 +38,22 @@ def account_reply(account: Account, default_options: bytes) -> bytes:
         (b"NAME", name),
         (b"MAILDIR", account.maildir),
         (b"QUOTA", account.quota),
-        (b"PASSWD", account.crypt),
-        (b"PASSWD2", account.clear),
+        (b"PASSWD", account.crypt if passwords else None),
+        (b"PASSWD2", account.clear if passwords else None),
         (b"OPTIONS", merge_options(account.options, default_options) or None),
     )
     lines = [b"%b=%b\n" % (key, text_of(value)) for key, value in fields if value is not None]
     return b"".join(lines) + END
+
+
+def enumeration_reply(listing: Listing, default_options: bytes) -> bytes:
+    """Return the lines of all accounts; without the last line, `END`, the list says that it is not all there is."""
+    reply = bytearray()
+    for module, entries in listing.blocks():
+        reply += enumeration_heading(module)
+        for entry in entries:
+            reply += entry_line(entry, default_options)
+    return bytes(reply + END) if listing.complete else bytes(reply)
 
 
 def enumeration_heading(module: str) -> bytes:

@@ -62,10 +62,11 @@ class Enumerate:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A request that is answered with ``FAIL`` without asking anybody."""
+    """A request that is answered with a reject without asking anybody."""
 
     service: bytes
     problem: str
+    user: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,64 +1,60 @@
-"""One client's connection: what has come so far, and what is still to go."""
+"""One client's connection: a conversation, and what of it is still to go."""
 
 from __future__ import annotations
 
+import math
 import socket
 from contextlib import suppress
 
-from authd.protocol.parser import RequestParser
-from authd.protocol.request import Dropped, Request
+from authd.protocol.conversation import Conversation
 
 READ_SIZE = 16384
 """Bytes taken at once; more than any request has, so that what a client adds behind its request is taken as well."""
 
 
 class Connection:
-    """A non-blocking connection that carries one request and its reply.
+    """A non-blocking connection with a client.
 
     :param peer: the accepted socket.
+    :param conversation: what is said over it.
+    :ivar deadline: when the client must have gone on, in seconds of the monotonic clock.
+    :ivar busy: whether what the client sent may hold more requests.
     """
 
-    __slots__ = ("_parser", "_unsent", "deadline", "peer")
+    __slots__ = ("_unsent", "busy", "conversation", "deadline", "peer")
 
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, conversation: Conversation) -> None:
         self.peer = peer
-        self.deadline = 0.0
-        self._parser = RequestParser()
+        self.conversation = conversation
+        self.deadline = math.inf
+        self.busy = False
         self._unsent: bytes | memoryview = b""
 
-    @property
-    def remote_ip(self) -> bytes:
-        """The mail client's address, if the server told it."""
-        return self._parser.remote_ip
-
-    def receive(self) -> Request | None:
-        """Read what is there; return the request if it is complete, ``None`` if more must come.
-
-        A client that is gone before its request is complete is `Dropped`.
-        """
+    def receive(self) -> None:
+        """Put what is there into the conversation; a client that is gone has ended it."""
         try:
             data = self.peer.recv(READ_SIZE)
         except BlockingIOError:
-            return None
+            return
         except OSError:
-            return Dropped("connection lost")
-        if not data:
-            return Dropped("connection closed by the client")
-        return self._parser.receive(data)
+            data = b""
+        if data:
+            self.conversation.receive(data)
+        else:
+            self.conversation.end()
 
-    def send(self, reply: bytes) -> bool:
-        """Begin to send `reply`; tell whether all of it is sent, or never can be."""
-        self._unsent = reply
-        return self.send_more()
-
-    def send_more(self) -> bool:
-        """Send what is left; tell whether all of it is sent, or never can be."""
+    def send(self) -> bool:
+        """Send what the conversation has to say; tell whether all of it is sent, or never can be."""
+        if not self._unsent:
+            self._unsent = self.conversation.take_output()
         while self._unsent:
             try:
                 sent = self.peer.send(self._unsent)
             except BlockingIOError:
                 return False
             except OSError:
+                self._unsent = b""
+                self.conversation.closing = True
                 return True
             self._unsent = memoryview(self._unsent)[sent:]
         return True

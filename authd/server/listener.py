@@ -1,18 +1,22 @@
-"""The socket that clients connect to.
+"""The sockets that clients connect to.
 
-Everybody may write to the socket itself, since mail programs run as many users; who may reach it is decided by the mode and
-owner of the directory that it is in.
+Everybody may write to Courier's socket itself, since mail programs run as many users; who may reach it is decided by the mode
+and owner of the directory that it is in.
 """
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import socket
 import stat
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-SOCKET_MODE = 0o777
+from authd.config.listening import ListenerSettings
 
 PROBE_SECONDS = 5.0
 """How long a daemon may take to answer before it counts as not answering."""
@@ -44,31 +48,131 @@ def somaxconn() -> int:
         return socket.SOMAXCONN
 
 
-def listen(path: Path) -> socket.socket:
-    """Return a listening socket at `path`, non-blocking.
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listening socket.
 
-    A socket that nobody answers on is replaced, in one step.
-
-    :raises ListenError: if the directory is missing or open to others, or if another daemon answers there.
+    :param settings: where and what it is.
+    :param socket: listening, non-blocking.
+    :param identity: device and inode of its name; ``None`` where the name is the service manager's to look after.
     """
+
+    settings: ListenerSettings
+    socket: socket.socket
+    identity: tuple[int, int] | None
+
+    def close(self) -> None:
+        """Close the socket and remove its name, unless it is somebody else's by now."""
+        self.withdraw()
+        self.socket.close()
+
+    def withdraw(self) -> None:
+        """Remove the name, so that no client finds the socket any more."""
+        with suppress(OSError):
+            if self.identity == _identity(self.settings.path):
+                self.settings.path.unlink()
+
+
+def open_listeners(
+    wanted: Sequence[ListenerSettings], held: Sequence[Listener] = (), given: Mapping[Path, socket.socket] | None = None
+) -> tuple[Listener, ...]:
+    """Return a listener for each of `wanted`: one of those already `held` where it is the same, else a new one.
+
+    Those held that are not wanted any more are left as they are.
+
+    :param given: sockets of the service manager, by their paths.
+    :raises ListenError: if one can't be had; then nothing has changed.
+    """
+    listeners: list[Listener] = []
+    opened: list[Listener] = []
+    try:
+        for settings in wanted:
+            same = next((one for one in held if replace(one.settings, passwords=settings.passwords) == settings), None)
+            if same is not None:
+                listeners.append(replace(same, settings=settings))
+                continue
+            handed = (given or {}).get(settings.path)
+            if handed is not None:
+                listeners.append(Listener(settings, handed, None))
+                continue
+            ours = any(one.settings.path == settings.path for one in held)
+            opened.append(listen(settings, ours))
+            listeners.append(opened[-1])
+    except ListenError:
+        for listener in opened:
+            listener.close()
+        raise
+    return tuple(listeners)
+
+
+def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
+    """Return a new listener.
+
+    A socket that nobody listens on is replaced, in one step.
+
+    :param ours: whether the one that is there is this daemon's own, and may be replaced.
+    :raises ListenError: if the directory is missing or open to others, if another daemon listens there, or if there is no
+        such owner or group.
+    """
+    path = settings.path
     check_directory(path.parent)
-    if answers(path):
-        raise ListenError(path, "another daemon answers here", "stop it first")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    if not ours and occupied(path):
+        raise ListenError(path, "another daemon listens here", "stop it first")
+    uid, gid = _ids(settings)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         new.unlink(missing_ok=True)
-        listener.bind(str(new))
-        new.chmod(SOCKET_MODE)
-        listener.listen(somaxconn())
+        listening.bind(str(new))
+        if uid >= 0 or gid >= 0:
+            os.chown(new, uid, gid)
+        new.chmod(settings.mode)
+        listening.listen(somaxconn())
+        identity = _identity(new)
         new.replace(path)
     except OSError as error:
-        listener.close()
+        listening.close()
         with suppress(OSError):
             new.unlink()
-        mend = "give its directory to the daemon's user, or name another, shorter one in authdaemonvar"
+        mend = "give its directory to the daemon's user, or name another, shorter one in authdaemonvar or AUTHD_LISTEN"
         raise ListenError(path, f"can't listen: {error.strerror or error}", mend) from error
-    return listener
+    return Listener(settings, listening, identity)
+
+
+def _ids(settings: ListenerSettings) -> tuple[int, int]:
+    """Return the ids of a listener's owner and group, -1 for those that it does not name."""
+    try:
+        uid = pwd.getpwnam(settings.owner).pw_uid if settings.owner is not None else -1
+    except KeyError:
+        raise ListenError(
+            settings.path, f"there is no user {settings.owner}", "correct owner= in AUTHD_LISTEN"
+        ) from None
+    try:
+        gid = grp.getgrnam(settings.group).gr_gid if settings.group is not None else -1
+    except KeyError:
+        raise ListenError(
+            settings.path, f"there is no group {settings.group}", "correct group= in AUTHD_LISTEN"
+        ) from None
+    return uid, gid
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_dev, status.st_ino
+
+
+def occupied(path: Path) -> bool:
+    """Tell whether somebody listens at `path`, whatever the protocol."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except TimeoutError:
+            # Its queue is full.
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def answers(path: Path) -> bool:
@@ -98,7 +202,7 @@ def check_directory(directory: Path) -> None:
         mend = "create it, and let the mail programs' group enter it"
         raise ListenError(directory, error.strerror or str(error), mend) from error
     if not stat.S_ISDIR(mode):
-        raise ListenError(directory, "not a directory", "correct authdaemonvar")
+        raise ListenError(directory, "not a directory", "correct the path in authdaemonvar or AUTHD_LISTEN")
     if mode & stat.S_IWOTH:
         problem = "others can write to it, and could put a socket of theirs in its place"
         raise ListenError(directory, problem, f"chmod o-w {directory}")

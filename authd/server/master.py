@@ -6,17 +6,18 @@ workers on the new settings before the old ones retire, so that no request is lo
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
 from authd.server.log import LOGGER, set_debug
+from authd.server.notify import ServiceManager
 from authd.server.plan import Plan
 from authd.server.worker import WORKER_SIGNALS, Worker
 
@@ -54,33 +55,30 @@ class Slot:
 class Master:
     """Supervises workers until SIGTERM.
 
-    :param listener: the listening socket.
-    :param plan: the settings to start with.
-    :param replan: reads the configuration again; raises for settings that can't be used.
+    :param plan: the settings and listeners to start with.
+    :param replan: reads the configuration again, on top of the plan before; raises for settings that can't be used.
     :param on_ready: called once, when every worker serves.
-    :param on_stop: called before the workers are told to stop: from then on no client may find the socket, else a crowd
-        of them could keep the workers from ever coming to an end.
+    :param manager: the service manager, which is told how the daemon is.
     :param master_only: descriptors that workers must not hold, such as the one with the pid file's lock.
     """
 
     def __init__(
         self,
-        listener: socket.socket,
         plan: Plan,
-        replan: Callable[[], Plan],
+        replan: Callable[[Plan], Plan],
         on_ready: Callable[[], None],
-        on_stop: Callable[[], None],
+        manager: ServiceManager,
         master_only: tuple[int, ...] = (),
     ) -> None:
         self._master_only = master_only
-        self._listener = listener
         self._plan = plan
         self._replan = replan
-        self._on_stop = on_stop
+        self._manager = manager
         self._on_ready: Callable[[], None] | None = on_ready
         self._slots: list[Slot] = []
         self._signals: list[int] = []
         self._ready_count = 0
+        self._told_ready = False
         self._stop_limit: float | None = None
 
     def run(self) -> None:
@@ -99,6 +97,7 @@ class Master:
         self._slots = [Slot(self._plan) for _ in range(self._plan.settings.daemons)]
         while self._slots:
             self._start_due()
+            self._manager.sign_of_life()
             readable, _, _ = select.select([wake_in, self._ready_in], [], [], self._time_left())
             if wake_in in readable:
                 os.read(wake_in, 4096)
@@ -122,7 +121,9 @@ class Master:
         if self._stop_limit is not None:
             return
         LOGGER.info("stopping")
-        self._on_stop()
+        self._manager.stopping()
+        # From now on no client may find the sockets, else a crowd of them could keep the workers from ever coming to an end.
+        self._plan.withdraw()
         self._stop_limit = time.monotonic() + STOP_LIMIT_SECONDS
         self._slots = [slot for slot in self._slots if slot.pid]
         for slot in self._slots:
@@ -130,16 +131,18 @@ class Master:
             os.kill(slot.pid, signal.SIGTERM)
 
     def _reload(self) -> None:
+        self._manager.reloading()
         try:
-            plan = self._replan()
+            plan = self._replan(self._plan)
         except Exception as error:
             LOGGER.error("reload: %s (the settings before stay in force)", error)
+            self._manager.ready(f"reload failed, the settings before stay in force: {error}".replace("\n", " "))
             return
-        if plan.settings.directory != self._plan.settings.directory:
-            LOGGER.error(
-                "reload: authdaemonvar was changed, which needs a restart; still at %s",
-                self._plan.settings.directory.path,
-            )
+        kept = [listener.socket for listener in plan.listeners]
+        for listener in self._plan.listeners:
+            # Workers of the former settings still have it, and serve who has come.
+            if listener.socket not in kept:
+                listener.close()
         self._plan = plan
         set_debug(plan.settings.debug_login > 0)
         self._announce(plan)
@@ -147,6 +150,7 @@ class Master:
             slot.outdated = True
         self._slots = [slot for slot in self._slots if slot.pid]
         self._ready_count = 0
+        self._told_ready = False
         self._slots += [Slot(plan) for _ in range(plan.settings.daemons)]
 
     def _settle(self) -> None:
@@ -164,9 +168,13 @@ class Master:
             if slot.outdated and not slot.told:
                 slot.told = True
                 os.kill(slot.pid, signal.SIGUSR1)
+        if self._told_ready:
+            return
+        self._told_ready = True
+        LOGGER.info("ready, %d workers serve", self._ready_count)
+        self._manager.ready(f"{self._ready_count} workers serve")
         if self._on_ready is not None:
             on_ready, self._on_ready = self._on_ready, None
-            LOGGER.info("ready, %d workers serve", self._ready_count)
             on_ready()
 
     def _start_due(self) -> None:
@@ -180,7 +188,9 @@ class Master:
         times = [slot.due for slot in self._slots if not slot.pid]
         if self._stop_limit is not None:
             times.append(self._stop_limit)
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        times.append(self._manager.next_sign)
+        nearest = min(times)
+        return max(0.0, nearest - time.monotonic()) if nearest < math.inf else None
 
     def _reap(self) -> None:
         while True:
@@ -221,7 +231,7 @@ class Master:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in self._master_only:
                 os.close(descriptor)
-            Worker(self._listener, plan.responder, self._lifeline_in).run(self._ready_out)
+            Worker(plan.listeners, plan.responder, self._lifeline_in).run(self._ready_out)
             status = 0
         except BaseException:
             LOGGER.exception("worker %d can't go on", os.getpid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -45,8 +46,10 @@ class PidFile:
         os.pwrite(self.descriptor, b"%d\n" % os.getpid(), 0)
 
     def remove(self) -> None:
-        """Remove the file and give the lock back."""
-        self._file.unlink(missing_ok=True)
+        """Remove the file and give the lock back; empty it where this user may not remove it."""
+        os.ftruncate(self.descriptor, 0)
+        with suppress(PermissionError):
+            self._file.unlink(missing_ok=True)
         os.close(self.descriptor)
 
     def __enter__(self) -> PidFile:

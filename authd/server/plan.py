@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from authd.chain import make_chain
 from authd.config.authdaemonrc import DaemonSettings
+from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
 from authd.server.responder import Responder
 
@@ -15,14 +19,26 @@ class Plan:
     """One state of the configuration.
 
     :param responder: made before the fork, and not connected to anything yet.
+    :param listeners: where clients come in.
     """
 
     settings: DaemonSettings
     responder: Responder
+    listeners: tuple[Listener, ...]
+
+    def withdraw(self) -> None:
+        """Let no further client find the daemon."""
+        for listener in self.listeners:
+            listener.withdraw()
 
 
-def make_plan(settings: DaemonSettings) -> Plan:
+def make_plan(
+    settings: DaemonSettings, held: Sequence[Listener] = (), given: Mapping[Path, socket.socket] | None = None
+) -> Plan:
     """Return the plan of `settings`; what is odd about them goes to the log.
+
+    :param held, given: as in `open_listeners`.
+    :raises ListenError: if a socket can't be had.
 
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
@@ -31,4 +47,4 @@ def make_plan(settings: DaemonSettings) -> Plan:
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
     chain = make_chain(settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace)
-    return Plan(settings, Responder(chain, settings))
+    return Plan(settings, Responder(chain, settings), open_listeners(settings.listeners, held, given))

@@ -1,15 +1,16 @@
-"""A request into the bytes of its reply, and one line in the log about it."""
+"""A request into its answer, and one line in the log about it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
-from authd.account import Account
-from authd.chain import Chain, Decision
+from authd.account import Account, Entry, disables, merge_options
+from authd.chain import Chain, Decision, Step
 from authd.config.authdaemonrc import DaemonSettings
 from authd.modules.base import TemporaryFailure
-from authd.outcome import Outcome
-from authd.protocol.reply import END, FAIL, NOTHING, OK, account_reply, entry_line, enumeration_heading
+from authd.outcome import Answer, Outcome, Reason, reject
+from authd.protocol.conversation import Conversation
 from authd.protocol.request import ChangePassword, Cram, Dropped, Enumerate, Login, Lookup, Rejected, Request
 from authd.server.log import LOGGER, NOTICE, quoted
 
@@ -26,77 +27,68 @@ class Responder:
 
     def __init__(self, chain: Chain, settings: DaemonSettings) -> None:
         self._chain = chain
-        self._default_options = settings.default_options
+        self.default_options = settings.default_options
         self._debug = settings.debug_login
 
-    def respond(self, request: Request, remote_ip: bytes) -> bytes:
-        """Return the whole reply to `request`.
+    @property
+    def has_cleartext(self) -> bool:
+        """Whether some module has cleartext passwords, which CRAM needs."""
+        return self._chain.has_cleartext
 
-        :param remote_ip: the mail client's address as the server said it, or empty.
+    def respond(self, request: Request, conversation: Conversation) -> Answer | AccountListing:
+        """Return the answer to `request`.
+
+        :param conversation: where it came from: says whom it is about and what is for us to decide.
         """
+        remote_ip = conversation.remote_ip
         if self._debug:
             self._trace_request(request, remote_ip)
         match request:
             case Lookup():
-                return self._account("lookup", request, self._chain.lookup(request), remote_ip)
+                return self._judge("lookup", request, self._chain.lookup(request), conversation)
             case Login():
-                return self._account("login", request, self._chain.login(request), remote_ip)
+                decision = self._chain.login(request, conversation.login_tempfail)
+                return self._judge("login", request, decision, conversation)
             case Cram():
-                return self._account(f"cram-{request.digest}", request, self._chain.cram(request), remote_ip)
+                return self._judge(f"cram-{request.digest}", request, self._chain.cram(request), conversation)
             case ChangePassword():
-                decision = self._chain.change_password(request)
-                _log_decision("passwd", request, decision, remote_ip)
-                return OK if decision.outcome is Outcome.OK else FAIL
+                return self._judge("passwd", request, self._chain.change_password(request), conversation)
             case Enumerate():
-                return self._enumerate(remote_ip)
+                return AccountListing(self._chain, remote_ip)
             case Rejected():
+                user = f" user={quoted(request.user)}" if request.user else ""
                 LOGGER.log(
                     NOTICE,
-                    "request: result=reject service=%s%s reason=%s",
+                    "request: result=reject service=%s%s%s reason=%s",
                     quoted(request.service),
+                    user,
                     _ip(remote_ip),
                     quoted(request.problem.encode()),
                 )
-                return FAIL
+                return reject(Reason.REFUSED)
             case Dropped():
                 LOGGER.info("request: result=dropped%s reason=%s", _ip(remote_ip), quoted(request.problem.encode()))
-                return NOTHING
+                return reject(Reason.REFUSED)
 
     def close(self) -> None:
         """Give the modules' connections back."""
         self._chain.close()
 
-    def _account(self, what: str, request: Lookup | Login | Cram, decision: Decision, remote_ip: bytes) -> bytes:
-        _log_decision(what, request, decision, remote_ip)
-        if decision.outcome is Outcome.TEMPFAIL:
-            return NOTHING
-        account = decision.steps[-1].answer.account if decision.outcome is Outcome.OK else None
-        if account is None:
-            return FAIL
-        if self._debug:
+    def _judge(
+        self, what: str, request: Lookup | Login | Cram | ChangePassword, decision: Decision, conversation: Conversation
+    ) -> Answer:
+        """Make one answer of what the modules said, and write the line about it."""
+        step = decision.decisive
+        account = step.answer.account if decision.outcome is Outcome.OK else None
+        if account is not None and conversation.enforces_options:
+            options = merge_options(account.options, self.default_options)
+            if disables(options, request.service, conversation.secured):
+                step = Step(step.module, reject(Reason.DISABLED, account))
+                decision = Decision(Outcome.REJECT, (*decision.steps[:-1], step))
+        _log_decision(what, request, decision.outcome, step, conversation.remote_ip)
+        if self._debug and account is not None and not isinstance(request, ChangePassword):
             self._trace_account(account)
-        return account_reply(account, self._default_options)
-
-    def _enumerate(self, remote_ip: bytes) -> bytes:
-        reply = bytearray()
-        count = 0
-        for module, entries in self._chain.enumerate():
-            reply += enumeration_heading(module)
-            try:
-                for entry in entries:
-                    reply += entry_line(entry, self._default_options)
-                    count += 1
-            except TemporaryFailure as failure:
-                LOGGER.warning(
-                    "enumerate: result=tempfail module=%s%s reason=%s",
-                    module,
-                    _ip(remote_ip),
-                    quoted(str(failure).encode()),
-                )
-                # Without its last line the list says that it is not all there is.
-                return bytes(reply)
-        LOGGER.info("enumerate: result=ok accounts=%d%s", count, _ip(remote_ip))
-        return bytes(reply + END)
+        return Answer(decision.outcome, step.answer.reason, account)
 
     def _trace_request(self, request: Request, remote_ip: bytes) -> None:
         match request:
@@ -154,19 +146,55 @@ class Responder:
             LOGGER.debug("Authenticated: clearpasswd=%s, passwd=%s", shown(account.clear), shown(account.crypt))
 
 
+class AccountListing:
+    """All accounts, as they come; one line in the log when they have.
+
+    :ivar complete: whether they came to their end.
+    """
+
+    def __init__(self, chain: Chain, remote_ip: bytes) -> None:
+        self._chain = chain
+        self._remote_ip = remote_ip
+        self._count = 0
+        self._failed = False
+        self.complete = False
+
+    def blocks(self) -> Iterator[tuple[str, Iterator[Entry]]]:
+        """Yield each module's name and accounts, up to the first that fails."""
+        for module, entries in self._chain.enumerate():
+            yield module, self._guarded(module, entries)
+            if self._failed:
+                return
+        self.complete = True
+        LOGGER.info("enumerate: result=ok accounts=%d%s", self._count, _ip(self._remote_ip))
+
+    def _guarded(self, module: str, entries: Iterator[Entry]) -> Iterator[Entry]:
+        try:
+            for entry in entries:
+                self._count += 1
+                yield entry
+        except TemporaryFailure as failure:
+            self._failed = True
+            LOGGER.warning(
+                "enumerate: result=tempfail module=%s%s reason=%s",
+                module,
+                _ip(self._remote_ip),
+                quoted(str(failure).encode()),
+            )
+
+
 _LEVELS = {Outcome.OK: logging.INFO, Outcome.REJECT: NOTICE, Outcome.TEMPFAIL: logging.WARNING}
 
 
 def _log_decision(
-    what: str, request: Lookup | Login | Cram | ChangePassword, decision: Decision, remote_ip: bytes
+    what: str, request: Lookup | Login | Cram | ChangePassword, outcome: Outcome, step: Step, remote_ip: bytes
 ) -> None:
     """Write the one line of a finished request; its fields are described in docs/log.md."""
-    step = decision.decisive
     LOGGER.log(
-        _LEVELS[max(decision.outcome, step.answer.outcome, key=_SEVERITY.index)],
+        _LEVELS[max(outcome, step.answer.outcome, key=_SEVERITY.index)],
         "%s: result=%s module=%s service=%s user=%s%s reason=%s",
         what,
-        decision.outcome.value,
+        outcome.value,
         step.module or "-",
         quoted(request.service),
         quoted(request.user),

@@ -6,19 +6,23 @@ import gc
 import os
 import select
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import daemon
 
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
-from authd.server.listener import listen
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
+from authd.server.notify import ServiceManager, given_sockets
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
+from authd.server.privileges import become
 
 START_SECONDS = 30.0
 """How long the daemon may take to serve before a start in the background gives up."""
@@ -29,13 +33,17 @@ READY = b"ready\n"
 def serve(settings: DaemonSettings) -> None:
     """Be the daemon, in this process, until SIGTERM or SIGINT; log to standard error.
 
+    A service manager that started it is told how it is, and may have opened the sockets.
+
     :raises AlreadyRunning: if another process holds the pid file.
-    :raises ListenError: if the socket can't be had.
+    :raises ListenError: if a socket can't be had.
+    :raises PrivilegeError: if the user that it is to run as can't be had.
     :raises ConfigError, UnknownModules: if a module's file can't be used, or there is none of the modules.
     """
     log_to_stderr(settings.debug_login > 0)
+    manager, given = ServiceManager.of_this_process(), given_sockets()
     with PidFile(settings.directory.pid_file) as pid_file:
-        _supervise(settings, pid_file, lambda: None)
+        _supervise(settings, pid_file, lambda: None, manager, given)
 
 
 def launch(settings: DaemonSettings) -> str:
@@ -56,30 +64,43 @@ def launch(settings: DaemonSettings) -> str:
     return word.decode(errors="replace").rstrip() or f"not ready within {START_SECONDS:g} s; the log says why"
 
 
-def _supervise(settings: DaemonSettings, pid_file: PidFile, on_ready: Callable[[], None]) -> None:
-    plan = make_plan(settings)
-    socket = settings.directory.socket
-    listener = listen(socket)
-    identity = os.stat(socket).st_ino
-    pid_file.write()
-    # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
-    gc.collect()
-    gc.freeze()
-
-    def withdraw() -> None:
-        """Remove the socket's name, unless it is somebody else's by now."""
-        with suppress(OSError):
-            if os.stat(socket).st_ino == identity:
-                socket.unlink()
-
-    def replan() -> Plan:
-        return make_plan(authdaemonrc.load(settings.file))
-
+def _supervise(
+    settings: DaemonSettings,
+    pid_file: PidFile,
+    on_ready: Callable[[], None],
+    manager: ServiceManager,
+    given: Mapping[Path, socket.socket],
+) -> None:
+    """Do what needs root, become the user that needs none, and supervise workers to the end."""
+    plan = make_plan(settings, given=given)
+    used = [listener.socket for listener in plan.listeners]
+    for path, unused in given.items():
+        if unused not in used:
+            LOGGER.warning("%s: given by the service manager, but not a listener; add it to AUTHD_LISTEN", path)
+            unused.close()
     try:
-        Master(listener, plan, replan, on_ready, withdraw, master_only=(pid_file.descriptor,)).run()
-    finally:
-        withdraw()
+        pid_file.write()
+        become(settings.user)
+        # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
+        gc.collect()
+        gc.freeze()
+        Master(plan, _replan, on_ready, manager, master_only=(pid_file.descriptor,)).run()
+    except BaseException:
+        plan.withdraw()
+        raise
     LOGGER.info("stopped")
+
+
+def _replan(before: Plan) -> Plan:
+    """Return the plan of the configuration as it is now, but for what only a restart can change."""
+    settings = authdaemonrc.load(before.settings.file)
+    fixed = {"authdaemonvar": "directory", "AUTHD_USER": "user"}
+    for name, field in fixed.items():
+        kept = getattr(before.settings, field)
+        if getattr(settings, field) != kept:
+            LOGGER.error("reload: %s was changed, which needs a restart; still %s", name, kept or "not set")
+            settings = replace(settings, **{field: kept})
+    return make_plan(settings, before.listeners)
 
 
 def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> int:
@@ -98,7 +119,7 @@ def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> in
         ):
             log_to_syslog(settings.logger_name, settings.logger_facility, settings.debug_login > 0)
             with pid_file:
-                _supervise(settings, pid_file, on_ready)
+                _supervise(settings, pid_file, on_ready, ServiceManager(), {})
     except Exception as error:
         LOGGER.critical("can't start: %s", error)
         with suppress(OSError):

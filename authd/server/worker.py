@@ -1,7 +1,8 @@
 """A worker: one process, one event loop, one request verified at a time.
 
 A client whose request is complete when it is accepted, as nearly all are, is answered on the spot.  One that has sent half of
-it is put aside and costs an entry in a table until the rest comes or its time is up; it never holds the worker.
+it is put aside and costs an entry in a table until the rest comes or its time is up; it never holds the worker.  A connection
+that carries many requests is answered one of them a turn, so that nobody waits behind a whole queue of another's.
 """
 
 from __future__ import annotations
@@ -10,21 +11,18 @@ import os
 import resource
 import select
 import signal
-import socket
 import time
 import traceback
+from collections import deque
+from collections.abc import Sequence
 from types import FrameType
 
-from authd.protocol.request import Request
+from authd.server.clients import Clients
 from authd.server.connection import Connection
+from authd.server.listener import Listener
 from authd.server.log import LOGGER
 from authd.server.responder import Responder
-
-READ_SECONDS = 10.0
-"""Time that a client has for its whole request; Courier gives as much for each read."""
-
-WRITE_SECONDS = 30.0
-"""Time that a client has to take its reply; Courier's."""
+from authd.server.speaker import Speaker
 
 STOP_SECONDS = 2.0
 """Time that clients with half a request still have when the daemon stops."""
@@ -39,23 +37,25 @@ WORKER_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Worker:
-    """Serves clients of `listener` until it is told to retire or to stop.
+    """Serves clients of `listeners` until it is told to retire or to stop.
 
-    :param listener: the listening socket, shared with the other workers.
+    :param listeners: the listening sockets, shared with the other workers.
     :param responder: answers requests; connects to back ends in this process.
     :param lifeline: read end of a pipe whose write end the master holds; its end means that the master is gone.
     """
 
-    def __init__(self, listener: socket.socket, responder: Responder, lifeline: int) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Sequence[Listener], responder: Responder, lifeline: int) -> None:
+        self._speakers = {
+            listener.socket.fileno(): (listener.socket, Speaker(listener.settings, responder)) for listener in listeners
+        }
         self._responder = responder
         self._lifeline = lifeline
-        self._readers: dict[int, Connection] = {}
-        self._writers: dict[int, Connection] = {}
         self._accepting = True
         self._wanted: set[int] = set()
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
+        self._clients = Clients(self._poll)
+        self._busy: deque[Connection] = deque()
 
     def run(self, ready: int) -> None:
         """Serve; write one byte to the descriptor `ready` once clients can be served.
@@ -68,15 +68,16 @@ class Worker:
         for number in WORKER_SIGNALS:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
-        # Of the workers that wait on the one socket, the kernel wakes one, not all.
-        self._poll.register(self._listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        for listener in self._speakers:
+            # Of the workers that wait on the one socket, the kernel wakes one, not all.
+            self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         self._poll.register(wake_in, select.EPOLLIN)
         self._poll.register(self._lifeline, select.EPOLLIN)
         os.write(ready, b".")
-        while self._accepting or self._readers or self._writers:
-            for descriptor, events in self._poll.poll(self._time_left()):
-                if descriptor == self._listener.fileno():
-                    self._accept()
+        while self._accepting or self._busy or len(self._clients):
+            for descriptor, events in self._poll.poll(0 if self._busy else self._clients.time_left()):
+                if descriptor in self._speakers:
+                    self._accept(descriptor)
                 elif descriptor == wake_in:
                     os.read(wake_in, 4096)
                 elif descriptor == self._lifeline:
@@ -84,8 +85,13 @@ class Worker:
                     self._wanted.add(signal.SIGTERM)
                 else:
                     self._continue(descriptor, events)
+            for _ in range(len(self._busy)):
+                connection = self._busy.popleft()
+                if connection.busy:
+                    self._serve(connection)
             self._obey()
-            self._expire()
+            for connection in self._clients.expired():
+                self._drop(connection)
         self._responder.close()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -97,19 +103,26 @@ class Worker:
             return
         stopping = signal.SIGTERM in wanted
         if self._accepting:
-            while stopping and self._accept():
-                pass
+            for listener in self._speakers:
+                while stopping and self._accept(listener):
+                    pass
+                self._poll.unregister(listener)
             self._accepting = False
-            self._poll.unregister(self._listener)
         if stopping:
-            limit = time.monotonic() + STOP_SECONDS
-            for connection in self._readers.values():
-                connection.deadline = min(connection.deadline, limit)
+            self._clients.hurry(STOP_SECONDS)
+        for connection in self._clients.resting():
+            if connection.busy:
+                continue
+            # What has come in the meantime is answered; what comes later finds the connection closed, and its client
+            # asks another worker.
+            connection.receive()
+            self._serve(connection)
 
-    def _accept(self) -> bool:
+    def _accept(self, listener: int) -> bool:
         """Accept one client and serve it if its request is there; tell whether there was one."""
+        socket, speaker = self._speakers[listener]
         try:
-            peer, _ = self._listener.accept()
+            peer, _ = socket.accept()
         except BlockingIOError:
             return False
         except OSError as error:
@@ -119,72 +132,62 @@ class Worker:
             time.sleep(ACCEPT_PAUSE_SECONDS)
             return False
         peer.setblocking(False)
-        connection = Connection(peer)
-        self._serve(connection, known=False)
+        connection = Connection(peer, speaker.begin())
+        connection.receive()
+        self._serve(connection)
         return True
 
     def _make_room(self) -> None:
-        """So many clients wait that descriptors run out: let the one go that has kept its request to itself the longest."""
-        if self._readers:
+        """So many clients wait that descriptors run out: let the one go that can be missed best."""
+        oldest = self._clients.oldest()
+        if oldest is not None:
             LOGGER.warning(
-                "out of descriptors with %d clients waiting; raise the limit of open files", len(self._readers)
+                "out of descriptors with %d clients waiting; raise the limit of open files", len(self._clients)
             )
-            self._drop(next(iter(self._readers)), self._readers)
+            self._drop(oldest)
 
-    def _serve(self, connection: Connection, known: bool) -> None:
-        """Read on; answer if the request is complete, else wait for more of it."""
-        request = connection.receive()
-        descriptor = connection.peer.fileno()
-        if request is None:
-            if not known:
-                if len(self._readers) + len(self._writers) >= self._most_clients:
-                    self._make_room()
-                connection.deadline = time.monotonic() + READ_SECONDS
-                self._readers[descriptor] = connection
-                self._poll.register(descriptor, select.EPOLLIN)
-            return
-        if known:
-            del self._readers[descriptor]
-            self._poll.unregister(descriptor)
-        if connection.send(self._reply(request, connection.remote_ip)):
-            connection.close()
-            return
-        connection.deadline = time.monotonic() + WRITE_SECONDS
-        self._writers[descriptor] = connection
-        self._poll.register(descriptor, select.EPOLLOUT)
-
-    def _reply(self, request: Request, remote_ip: bytes) -> bytes:
+    def _serve(self, connection: Connection) -> None:
+        """Answer one request if one is complete; then send, and see what the client must do next."""
+        connection.busy = False
+        conversation = connection.conversation
         try:
-            return self._responder.respond(request, remote_ip)
+            request = conversation.next_request()
+            if request is not None:
+                conversation.answer(request, self._responder.respond(request, conversation))
         except Exception as error:
             # Fail closed: a defect is never a success and never a reject, and costs nobody else anything. What the error
             # says is left out: it may quote what it was about.
             where = "".join(traceback.format_tb(error.__traceback__))
             LOGGER.error("internal error, %s; the client gets no reply\n%s", type(error).__name__, where)
-            return b""
+            self._drop(connection)
+            return
+        if not connection.send():
+            self._clients.wait_to_write(connection)
+        elif conversation.closing:
+            self._drop(connection)
+        elif request is not None:
+            connection.busy = True
+            self._clients.rest(connection)
+            self._busy.append(connection)
+        elif not self._accepting and conversation.at_rest:
+            self._drop(connection)
+        else:
+            if len(self._clients) >= self._most_clients and self._clients.get(connection.peer.fileno()) is None:
+                self._make_room()
+            self._clients.wait_to_read(connection)
 
     def _continue(self, descriptor: int, events: int) -> None:
-        reader = self._readers.get(descriptor)
-        if reader is not None:
-            self._serve(reader, known=True)
+        connection = self._clients.get(descriptor)
+        if connection is None or connection.busy:
             return
-        writer = self._writers.get(descriptor)
-        if writer is not None and (events & ~select.EPOLLOUT or writer.send_more()):
-            self._drop(descriptor, self._writers)
+        if not self._clients.is_writing(connection):
+            connection.receive()
+        elif events & ~select.EPOLLOUT:
+            self._drop(connection)
+            return
+        self._serve(connection)
 
-    def _time_left(self) -> float:
-        """Seconds until the next deadline; -1 if there is none."""
-        nearest = [next(iter(table.values())).deadline for table in (self._readers, self._writers) if table]
-        return max(0.0, min(nearest) - time.monotonic()) if nearest else -1
-
-    def _expire(self) -> None:
-        """Drop those whose time is up.  All of a table have the same time, so the first is always the next."""
-        now = time.monotonic()
-        for table in (self._readers, self._writers):
-            while table and next(iter(table.values())).deadline <= now:
-                self._drop(next(iter(table)), table)
-
-    def _drop(self, descriptor: int, table: dict[int, Connection]) -> None:
-        connection = table.pop(descriptor)
-        self._poll.unregister(descriptor)
+    def _drop(self, connection: Connection) -> None:
+        connection.busy = False
+        self._clients.forget(connection)
         connection.close()

@@ -153,7 +153,7 @@ def test_another_daemon_is_left_alone(service: Service) -> None:
         other.accept()[0].close()
         _, said = started.communicate(timeout=60)
     assert started.returncode == 1
-    assert "another daemon answers here; stop it first" in said
+    assert "another daemon listens here; stop it first" in said
     assert service.site.socket.exists()
     service.site.socket.unlink()
 

@@ -2,52 +2,107 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from authd.server.listener import ListenError, answers, listen, somaxconn
+from authd.config.listening import ListenerSettings, default_listener
+from authd.server.listener import ListenError, answers, listen, occupied, open_listeners, somaxconn
 from authd.server.pidfile import AlreadyRunning, PidFile, running
+
+
+def at(path: Path, **settings: Any) -> ListenerSettings:
+    return replace(default_listener(path), **settings)
 
 
 def test_it_listens_with_a_long_queue_and_is_open_to_all(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    with listen(path) as listener:
-        assert path.stat().st_mode & 0o777 == 0o777
-        assert not listener.getblocking()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-        assert list(tmp_path.iterdir()) == [path]
+    listener = listen(at(path))
+    assert path.stat().st_mode & 0o777 == 0o777
+    assert not listener.socket.getblocking()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    assert list(tmp_path.iterdir()) == [path]
     assert somaxconn() >= 128
+    listener.close()
+    assert not path.exists()
+
+
+def test_mode_owner_and_group(tmp_path: Path) -> None:
+    me, mine = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    listener = listen(at(tmp_path / "socket", mode=0o640, owner=me, group=mine))
+    status = (tmp_path / "socket").stat()
+    assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (0o640, os.geteuid(), os.getegid())
+    listener.close()
+    with pytest.raises(ListenError, match="there is no user nobody-at-all; correct owner="):
+        listen(at(tmp_path / "socket", owner="nobody-at-all"))
+    with pytest.raises(ListenError, match="there is no group nobody-at-all; correct group="):
+        listen(at(tmp_path / "socket", group="nobody-at-all"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_crash_left_behind_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    listen(path).close()
+    listen(at(path)).socket.close()
     assert path.exists()
     assert not answers(path)
     before = path.stat().st_ino
-    with listen(path):
-        assert path.stat().st_ino != before
+    listener = listen(at(path))
+    assert path.stat().st_ino != before
+    with pytest.raises(ListenError, match="another daemon listens here"):
+        listen(at(path))
+    listener.close()
+
+
+def test_a_name_that_is_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
+    first = listen(at(tmp_path / "socket"))
+    second = listen(at(tmp_path / "socket"), ours=True)
+    first.close()
+    assert (tmp_path / "socket").exists()
+    second.close()
+    assert not (tmp_path / "socket").exists()
+
+
+def test_those_that_are_the_same_are_kept(tmp_path: Path) -> None:
+    one, two, three = (at(tmp_path / name) for name in ("one", "two", "three"))
+    before = open_listeners([one, two])
+    after = open_listeners([replace(one, passwords=False), replace(two, mode=0o600), three], before)
+    assert after[0].socket is before[0].socket
+    assert not after[0].settings.passwords
+    assert after[1].socket is not before[1].socket
+    assert (tmp_path / "two").stat().st_mode & 0o777 == 0o600
+    before[1].close()
+    (tmp_path / "shut").mkdir(mode=0o777)
+    (tmp_path / "shut").chmod(0o777)
+    with pytest.raises(ListenError, match="others can write"):
+        open_listeners([one, at(tmp_path / "four"), at(tmp_path / "shut" / "five")], after)
+    for listener in after:
+        assert occupied(listener.settings.path)
+        listener.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["shut"]
 
 
 def test_where_it_can_not_be(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match="No such file or directory; create it"):
-        listen(tmp_path / "missing" / "socket")
+        listen(at(tmp_path / "missing" / "socket"))
     (tmp_path / "file").touch()
-    with pytest.raises(ListenError, match="not a directory; correct authdaemonvar"):
-        listen(tmp_path / "file" / "socket")
+    with pytest.raises(ListenError, match="not a directory; correct the path in authdaemonvar or AUTHD_LISTEN"):
+        listen(at(tmp_path / "file" / "socket"))
     with pytest.raises(ListenError, match=r"can't listen: AF_UNIX path too long; .* shorter one in authdaemonvar"):
-        listen(tmp_path / ("s" * 120))
+        listen(at(tmp_path / ("s" * 120)))
     (tmp_path / "directory").mkdir()
     with pytest.raises(ListenError, match="can't listen: Is a directory"):
-        listen(tmp_path / "directory")
+        listen(at(tmp_path / "directory"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file"]
     tmp_path.chmod(0o777)
     with pytest.raises(ListenError, match="others can write to it"):
-        listen(tmp_path / "socket")
+        listen(at(tmp_path / "socket"))
 
 
 def test_the_pid_file_is_one_process_s(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""Where the daemon listens: the listeners that ``AUTHD_LISTEN`` adds to Courier's socket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+DEFAULT_MODES = {"authdaemond": 0o777, "dovecot-auth": 0o660, "dovecot-userdb": 0o600, "saslauthd": 0o777}
+"""The protocols, and the mode that a socket has where none is given: what each protocol's own daemon gives it, but for
+``dovecot-auth``, which a mail server that runs as another user is to reach by its group."""
+
+MOST_LISTENERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One listener.
+
+    :param protocol: one of `DEFAULT_MODES`.
+    :param path: the socket.
+    :param mode: its permissions.
+    :param owner: name of the user that it is given to; ``None`` to leave it the daemon's.
+    :param group: name of the group, likewise.
+    :param passwords: whether stored passwords may leave by it.
+    """
+
+    protocol: str
+    path: Path
+    mode: int
+    owner: str | None = None
+    group: str | None = None
+    passwords: bool = True
+
+    def below(self, directory: Path) -> ListenerSettings:
+        """Return the same with its path taken from `directory` where it is relative."""
+        return replace(self, path=directory / self.path)
+
+
+def default_listener(socket: Path) -> ListenerSettings:
+    """Return the listener that there is without any setting: Courier's socket."""
+    return ListenerSettings("authdaemond", socket, DEFAULT_MODES["authdaemond"])
+
+
+def listeners(value: str) -> tuple[ListenerSettings, ...]:
+    """Return the listeners of an ``AUTHD_LISTEN``.
+
+    ::
+
+        value    = [listener *(blank listener)]
+        listener = protocol ":" path *("," key "=" value)      ; mode, owner, group, passwords
+    """
+    found = tuple(_listener(word) for word in value.split())
+    if len(found) > MOST_LISTENERS:
+        raise ValueError(f"expected at most {MOST_LISTENERS} listeners")
+    return found
+
+
+def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[ListenerSettings, ...]:
+    """Return Courier's socket and the listeners of ``AUTHD_LISTEN``, which may give that very socket other properties.
+
+    :raises ValueError: if a path is not the only one, or Courier's socket is given another protocol.
+    """
+    added = tuple(listener.below(socket.parent) for listener in added)
+    paths = [listener.path for listener in added]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(f"expected each path once, and {path} is there twice")
+    first = next((listener for listener in added if listener.path == socket), default_listener(socket))
+    if first.protocol != "authdaemond":
+        raise ValueError(f"expected authdaemond at {socket}, which is Courier's socket")
+    return (first, *(listener for listener in added if listener.path != socket))
+
+
+def _listener(word: str) -> ListenerSettings:
+    place, *options = word.split(",")
+    protocol, colon, path = place.partition(":")
+    if protocol not in DEFAULT_MODES or not colon or not path:
+        raise ValueError(f"expected protocol:path with one of the protocols {', '.join(DEFAULT_MODES)}")
+    values: dict[str, Any] = {"mode": DEFAULT_MODES[protocol]}
+    for option in options:
+        key, _, value = option.partition("=")
+        parse = _OPTIONS.get(key)
+        if parse is None:
+            raise ValueError(f"expected {', '.join(_OPTIONS)} behind the path of {protocol}")
+        values[key] = parse(value)
+    return ListenerSettings(protocol, Path(path), **values)
+
+
+def _mode(value: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", value):
+        raise ValueError("expected mode=0660 or the like, three octal digits")
+    return int(value, 8)
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[^\s:,/]+", value):
+        raise ValueError("expected the name of a user or group")
+    return value
+
+
+def _yes_no(value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise ValueError("expected passwords=yes or passwords=no")
+    return value == "yes"
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"mode": _mode, "owner": _name, "group": _name, "passwords": _yes_no}

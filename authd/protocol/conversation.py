@@ -1,0 +1,110 @@
+"""What all protocols have in common: one client's conversation, sans-IO.
+
+The server puts in what the client sends, takes requests out, puts the answers in, and takes out what is to be sent::
+
+    conversation.receive(data)
+    while (request := conversation.next_request()) is not None:
+        conversation.answer(request, ...)
+    send(conversation.take_output())
+    if conversation.closing: close()
+
+Requests are answered one at a time, in the order that they come out.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from authd.account import Entry
+from authd.outcome import Answer
+from authd.protocol.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a conversation must know of the daemon and of the listener that its client came by.
+
+    :param default_options: ``DEFAULTOPTIONS`` of authdaemonrc.
+    :param passwords: whether stored passwords may be told.
+    :param pid: process id of the worker.
+    :param cram: tells whether some module has cleartext passwords, without which CRAM can't be offered.
+    :param random: returns as many random bytes as it is asked for.
+    """
+
+    default_options: bytes
+    passwords: bool
+    pid: int
+    cram: Callable[[], bool]
+    random: Callable[[int], bytes]
+
+
+class Listing(Protocol):
+    """All accounts, as they come from the modules."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether `blocks` came to its end and nothing is missing."""
+
+    def blocks(self) -> Iterator[tuple[str, Iterator[Entry]]]:
+        """Yield each module's name and accounts."""
+
+
+class Conversation(ABC):
+    """One client's conversation.
+
+    :param terms: see `Terms`.
+    :ivar remote_ip: address of the mail client that the last request is about, as far as it was told; for the log.
+    :ivar secured: whether that mail client's connection is encrypted, as far as it was told.
+    :ivar closing: whether there is nothing more to say: the connection closes once the output is sent.
+    """
+
+    __slots__ = ("_output", "_terms", "closing", "remote_ip", "secured")
+
+    login_tempfail: ClassVar[Literal["close"] | None] = "close"
+    """What a module's temporary failure means at a login where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for what
+    Courier's module of that name does."""
+
+    enforces_options: ClassVar[bool] = True
+    """Whether ``disableimap=1`` and its like are for us to enforce, since the client never sees an account's options."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._output = b""
+        self.remote_ip = b""
+        self.secured = False
+        self.closing = False
+
+    @abstractmethod
+    def receive(self, data: bytes) -> None:
+        """Take in what the client sent."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Take in that the client will send no more."""
+
+    @abstractmethod
+    def next_request(self) -> Request | None:
+        """Return the next request that is complete, or ``None`` if more must come.
+
+        Nothing a client sends makes it raise.
+        """
+
+    @abstractmethod
+    def answer(self, request: Request, answer: Answer | Listing) -> None:
+        """Take in the answer to `request`, which `next_request` returned last.
+
+        A `Listing` answers ``Enumerate``, an `Answer` everything else.
+        """
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is half said, so that the client may take its time."""
+        return False
+
+    def take_output(self) -> bytes:
+        """Return what is to be sent, once."""
+        output, self._output = self._output, b""
+        return output

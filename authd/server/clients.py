@@ -1,0 +1,109 @@
+"""Clients that wait in a worker: to send the rest of a request, to take a reply, or to ask the next thing when they like."""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Iterator
+
+from authd.server.connection import Connection
+
+READ_SECONDS = 10.0
+"""Time that a client has for its whole request; Courier gives as much for each read."""
+
+WRITE_SECONDS = 30.0
+"""Time that a client has to take its reply; Courier's."""
+
+
+class Clients:
+    """The clients that wait in one worker's poll.
+
+    Each is in one of three tables.  All of a table have the same time, so that the first is always the next to lose patience
+    with; those at rest have all the time that they like.
+
+    :param poll: where their descriptors are registered.
+    """
+
+    def __init__(self, poll: select.epoll) -> None:
+        self._poll = poll
+        self._reading: dict[int, Connection] = {}
+        self._writing: dict[int, Connection] = {}
+        self._resting: dict[int, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._reading) + len(self._writing) + len(self._resting)
+
+    def get(self, descriptor: int) -> Connection | None:
+        """Return the client that waits by a descriptor."""
+        return self._reading.get(descriptor) or self._resting.get(descriptor) or self._writing.get(descriptor)
+
+    def is_writing(self, connection: Connection) -> bool:
+        """Tell whether a client has a reply to take first."""
+        return connection.peer.fileno() in self._writing
+
+    def wait_to_write(self, connection: Connection) -> None:
+        """Wait until the client takes more of its reply."""
+        self._move(connection, self._writing, select.EPOLLOUT, WRITE_SECONDS)
+
+    def wait_to_read(self, connection: Connection) -> None:
+        """Wait for more of a request, or for the next one where nothing is half said."""
+        if connection.conversation.at_rest:
+            self._move(connection, self._resting, select.EPOLLIN, math.inf)
+        else:
+            self._move(connection, self._reading, select.EPOLLIN, READ_SECONDS)
+
+    def rest(self, connection: Connection) -> None:
+        """Owe a client's patience nothing any more: it has said something whole."""
+        if connection.peer.fileno() in self._reading:
+            self._move(connection, self._resting, select.EPOLLIN, math.inf)
+
+    def forget(self, connection: Connection) -> None:
+        """Take a client out, if it is in."""
+        descriptor = connection.peer.fileno()
+        for table in self._tables():
+            if table.pop(descriptor, None) is not None:
+                self._poll.unregister(descriptor)
+
+    def oldest(self) -> Connection | None:
+        """Return the client that can be missed best: who has kept the rest of a request to itself the longest, else who rests."""
+        return next(iter((*self._reading.values(), *self._resting.values())), None)
+
+    def resting(self) -> list[Connection]:
+        """Return those with whom nothing is under way."""
+        return list(self._resting.values())
+
+    def hurry(self, seconds: float) -> None:
+        """Leave those who owe the rest of a request no more than `seconds`."""
+        limit = time.monotonic() + seconds
+        for connection in self._reading.values():
+            connection.deadline = min(connection.deadline, limit)
+
+    def time_left(self) -> float:
+        """Return the seconds until the next deadline; -1 if there is none."""
+        nearest = [next(iter(table.values())).deadline for table in (self._reading, self._writing) if table]
+        return max(0.0, min(nearest) - time.monotonic()) if nearest else -1
+
+    def expired(self) -> Iterator[Connection]:
+        """Yield those whose time is up; each must be forgotten before the next is asked for."""
+        now = time.monotonic()
+        for table in (self._reading, self._writing):
+            while table and (first := next(iter(table.values()))).deadline <= now:
+                yield first
+
+    def _tables(self) -> tuple[dict[int, Connection], ...]:
+        return self._reading, self._writing, self._resting
+
+    def _move(self, connection: Connection, to: dict[int, Connection], events: int, seconds: float) -> None:
+        descriptor = connection.peer.fileno()
+        if descriptor in to:
+            return
+        for table in self._tables():
+            if table.pop(descriptor, None) is not None:
+                if table is self._writing or to is self._writing:
+                    self._poll.modify(descriptor, events)
+                break
+        else:
+            self._poll.register(descriptor, events)
+        connection.deadline = time.monotonic() + seconds
+        to[descriptor] = connection

@@ -1,0 +1,42 @@
+"""Begins conversations in a listener's protocol."""
+
+from __future__ import annotations
+
+import os
+
+from authd.config.listening import ListenerSettings
+from authd.protocol.authdaemond import AuthdaemondConversation
+from authd.protocol.conversation import Conversation, Terms
+from authd.protocol.dovecot_auth import DovecotAuthConversation
+from authd.protocol.dovecot_userdb import DovecotUserdbConversation
+from authd.protocol.saslauthd import SaslauthdConversation
+from authd.server.responder import Responder
+
+PROTOCOLS: dict[str, type[Conversation]] = {
+    "authdaemond": AuthdaemondConversation,
+    "dovecot-auth": DovecotAuthConversation,
+    "dovecot-userdb": DovecotUserdbConversation,
+    "saslauthd": SaslauthdConversation,
+}
+
+
+class Speaker:
+    """Knows what the clients of one listener are spoken to in.
+
+    :param settings: the listener's.
+    :param responder: whose settings and modules the conversations are about.
+    """
+
+    def __init__(self, settings: ListenerSettings, responder: Responder) -> None:
+        self._kind = PROTOCOLS[settings.protocol]
+        self._terms = Terms(
+            default_options=responder.default_options,
+            passwords=settings.passwords,
+            pid=os.getpid(),
+            cram=lambda: responder.has_cleartext,
+            random=os.urandom,
+        )
+
+    def begin(self) -> Conversation:
+        """Return the conversation with a client that has just connected."""
+        return self._kind(self._terms)
