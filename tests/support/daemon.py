@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,13 @@ class Authd(Service):
             return b"INFO: ready" in self.log.read_bytes()[logged:]
 
         wait_until(ready, "authd is ready")
+
+    def reload(self) -> None:
+        """Have the daemon read its configuration again, and wait until the new workers serve."""
+        assert self.process is not None
+        before = self.logged().count("INFO: ready")
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.logged().count("INFO: ready") > before, "authd has reloaded")
 
     def stop(self) -> None:
         """End the daemon by the process that `start` kept."""

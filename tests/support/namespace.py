@@ -15,6 +15,6 @@ def with_mounts(mounts: Mapping[str, Path], command: list[str]) -> list[str]:
     steps = []
     for theirs, ours in mounts.items():
         # Directories below /run are made at boot, by a systemd that a container may not have.
-        steps.append(f"mkdir -p {shlex.quote(theirs)}")
+        steps.append(f"{{ [ -e {shlex.quote(theirs)} ] || mkdir -p {shlex.quote(theirs)}; }}")
         steps.append(f"mount --bind {shlex.quote(str(ours))} {shlex.quote(theirs)}")
     return ["unshare", "-m", "sh", "-c", " && ".join([*steps, f"exec {shlex.join(command)}"])]
