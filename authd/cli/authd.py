@@ -1,88 +1,64 @@
-"""authd: look after an installation.
-
-``authd check`` reads the configuration files, looks at the socket's directory, connects, runs the queries, and reports each
-problem with its mend.
-"""
+"""authd: look after an installation."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from authd import __version__
-from authd.cli.common import FAILED, OK, complain, configuration
-from authd.config import authdaemonrc
-from authd.config.authdaemonrc import DaemonSettings
-from authd.config.problem import ConfigError, Problem
-from authd.modules.base import Surroundings
-from authd.modules.registry import MODULES
-from authd.server.listener import ListenError, check_directory
+from authd.cli.common import FAILED, complain
+from authd.config.problem import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    # Each has its own needs: what asks the daemon alone must not wait for database drivers to load.
+    try:
+        match options.command:
+            case "check":
+                from authd.cli.check import check
+
+                return check(options.sysconfdir)
+            case "doctor":
+                from authd.cli.doctor import doctor
+
+                return doctor(options.sysconfdir, options.user, options.chroot)
+            case _:
+                from authd.cli.deliver import deliver
+
+                return deliver(options.socket, options.sysconfdir, options.user, options.words)
+    except ConfigError as error:
+        complain(str(error))
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="authd", description="Look after an authd installation.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"authd {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser(
-        "check", help="read the configuration, connect, run the queries, and report each problem"
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
+    commands.add_parser(
+        "check",
+        parents=[everywhere],
+        help="read the configuration, connect, run the queries, and report each problem",
     )
-    check.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
-    options = parser.parse_args(arguments)
-    return _check(options.sysconfdir)
-
-
-def _check(directory: str | None) -> int:
-    try:
-        settings = authdaemonrc.load(configuration(directory))
-    except ConfigError as error:
-        _show(error.problems)
-        return FAILED
-    problems = [*settings.remarks, *_check_socket(settings)]
-    for name in settings.modules:
-        problems += _check_module(name, settings)
-    _show(problems)
-    if any(problem.fatal for problem in problems):
-        return FAILED
-    print(f"{settings.file}: {' '.join(settings.modules)}: ready")
-    return OK
-
-
-def _check_socket(settings: DaemonSettings) -> Iterator[Problem]:
-    try:
-        check_directory(settings.directory.path)
-    except ListenError as error:
-        yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting="authdaemonvar")
-
-
-def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:
-    kind = MODULES.get(name)
-    if kind is None:
-        yield Problem(
-            settings.file,
-            f"there is no module {name}",
-            f"use one of {', '.join(MODULES)}, or remove it",
-            setting="authmodulelist",
-            fatal=False,
-        )
-        return
-    yield from kind.remarks(settings.file.parent)
-    surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, complain, None)
-    try:
-        module = kind(surroundings)
-    except ConfigError as error:
-        yield from error.problems
-        return
-    try:
-        yield from module.check()
-    finally:
-        module.close()
-
-
-def _show(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        print(f"{'error' if problem.fatal else 'remark'}: {problem}")
+    doctor = commands.add_parser(
+        "doctor", parents=[everywhere], help="tell whether a user can reach each socket, and what to do if not"
+    )
+    doctor.add_argument("--as", dest="user", metavar="USER", help="the user; without it, who runs the command")
+    doctor.add_argument("--chroot", metavar="DIR", help="directory that the user's programs are locked into")
+    deliver = commands.add_parser(
+        "deliver",
+        parents=[everywhere],
+        help="run a command if there is such an account; else tell a mail server why not",
+    )
+    deliver.add_argument("--socket", metavar="PATH", help="the daemon's socket, where it is not the configuration's")
+    deliver.add_argument("user", help="the account")
+    deliver.add_argument("words", metavar="command", nargs=argparse.REMAINDER, help="the command and its arguments")
+    return parser
 
 
 if __name__ == "__main__":

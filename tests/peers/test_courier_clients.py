@@ -1,9 +1,7 @@
-"""Courier's own clients at authd's socket: authtest, authenumerate, and courier-imap with LOGIN and CRAM-MD5."""
+"""Courier's own commands, authtest and authenumerate, at authd's socket, and authd's own beside them."""
 
 from __future__ import annotations
 
-import imaplib
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,13 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import opened, require
-from tests.support.accounts import row
 from tests.support.courier import DAEMON, Courier, in_namespace
 from tests.support.daemon import Authd, command
 from tests.support.mariadb import MariaDB
 from tests.support.sysconf import changed, edit, mysqlrc, write_authdaemonrc
-
-IMAPLOGIN = "/usr/lib/courier/courier/imaplogin"
 
 Result = tuple[int, bytes, bytes]
 
@@ -166,79 +161,3 @@ def test_nobody_there_is_the_same(site: Site, tmp_path: Path) -> None:
             check=False,
         )
         assert (done.returncode, done.stdout, done.stderr) == judge
-
-
-class Imap(imaplib.IMAP4):
-    """A session with courier-imap's login program, which asks the daemon in `run`."""
-
-    def __init__(self, etc: Path, run: Path) -> None:
-        ours, theirs = socket.socketpair()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "TCPREMOTEIP": "192.0.2.5",
-            "IMAP_CAPABILITY": "IMAP4rev1 AUTH=CRAM-MD5",
-            "MAILDIRPATH": "Maildir",
-            "IMAP_ULIMITD": "131072",
-            "PROTOCOL": "IMAP",
-        }
-        with theirs:
-            self.process = subprocess.Popen(
-                in_namespace(etc, run, [IMAPLOGIN, "/usr/bin/imapd", "Maildir"]),
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                env=environment,
-            )
-        self._ours = ours
-        super().__init__()
-
-    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
-        self.sock = self._ours
-        self.sock.settimeout(30)
-        self.file = self.sock.makefile("rb")
-
-
-@pytest.fixture
-def mailbox(mariadb: MariaDB, root: Path) -> Iterator[str]:
-    """An account whose maildir is there, with one message."""
-    home = root / "home"
-    message = home / "Maildir" / "new" / "1.1.host"
-    for name in ("cur", "new", "tmp"):
-        (home / "Maildir" / name).mkdir(parents=True)
-    message.write_text("Subject: hello\n\nworld\n")
-    for path in (home, *home.rglob("*")):
-        os.chown(path, 65534, 65534)
-    values = row(
-        "mail@example.org", uidnumber="65534", gidnumber="65534", homedir=str(home), maildir=str(home / "Maildir")
-    )
-    with mariadb.connect(database="extmail") as connection, connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO mailbox VALUES ({', '.join(['%s'] * len(values))})", values)
-    yield "mail@example.org"
-    mariadb.execute("DELETE FROM extmail.mailbox WHERE username='mail@example.org'")
-
-
-@pytest.fixture
-def imap(site: Site, mariadb: MariaDB) -> Iterator[Imap]:
-    require(IMAPLOGIN, "/usr/bin/imapd")
-    edit(
-        site.etc / "authmysqlrc",
-        changed(mysqlrc(mariadb.socket), MYSQL_HOME_FIELD="homedir", MYSQL_MAILDIR_FIELD="maildir"),
-    )
-    session = Imap(site.etc, site.authd_run)
-    yield session
-    session.shutdown()
-    session.process.wait(30)
-
-
-@pytest.mark.parametrize("method", ["login", "login_cram_md5"])
-def test_imap_logins(site: Site, imap: Imap, mailbox: str, method: str) -> None:
-    assert getattr(imap, method)(mailbox, "secret")[0] == "OK"
-    assert imap.select("INBOX") == ("OK", [b"1"])
-    assert b"Subject: hello" in repr(imap.fetch("1", "(BODY[HEADER])")).encode()
-    assert 'user="mail@example.org" ip="192.0.2.5" reason="password matches"' in site.authd.logged()
-
-
-@pytest.mark.parametrize("method", ["login", "login_cram_md5"])
-def test_imap_refuses_a_wrong_password(imap: Imap, mailbox: str, method: str) -> None:
-    with pytest.raises(imaplib.IMAP4.error, match="Login failed"):
-        getattr(imap, method)(mailbox, "wrong")

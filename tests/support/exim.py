@@ -49,7 +49,7 @@ def example(*names: str) -> str:
     for name in names:
         lines = EXAMPLES.read_text().splitlines()
         start = lines.index(f"# {name}:")
-        kept = []
+        kept: list[str] = []
         for line in lines[start:]:
             if not line.startswith("# ") or (kept and re.fullmatch(r"# \w+:", line)):
                 break

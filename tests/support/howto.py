@@ -7,25 +7,23 @@ from pathlib import Path
 
 CLIENTS = Path(__file__).parents[2] / "docs" / "clients"
 
-_BLOCK = re.compile(r"\b[Ii]n `(/[^`\n]+)`[^\n]*:\n\n```\n(.*?)```\n", re.DOTALL)
+_BLOCK = re.compile(r"\b[Ii]n\s`(/[^`\n]+)`[^\n]*:\n\n```\n(.*?)```\n", re.DOTALL)
 
 
-def block(page: str, file: str, number: int = 0, **replaced: object) -> str:
+def block(page: str, file: str, **replaced: Path) -> str:
     """Return what `page` says is in `file`: the block below ``in `file`:``.
 
-    :param number: which one, where the page has several.
     :param replaced: nothing but paths; ``run="/tmp/x"`` puts that in the place of authd's directory, and so on.
     """
     text = (CLIENTS / f"{page}.md").read_text()
-    blocks = [content for name, content in _BLOCK.findall(text) if name == file]
-    content: str = blocks[number]
+    content: str = next(content for name, content in _BLOCK.findall(text) if name == file)
     for name, value in replaced.items():
         assert PLACES[name] in content, f"{page}: {file} does not name {PLACES[name]}"
         content = content.replace(PLACES[name], str(value))
     return content
 
 
-def setting(page: str, name: str, **replaced: object) -> str:
+def setting(page: str, name: str, **replaced: Path) -> str:
     """Return the value that `page` gives a setting of authdaemonrc."""
     content = block(page, "/etc/courier/authdaemonrc", **replaced)
     match = re.fullmatch(rf'{name}="(.*)"\n', content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from typing import Any
 
 
 def connect(port: int) -> smtplib.SMTP:
@@ -16,9 +17,13 @@ def try_login(session: smtplib.SMTP, mechanism: str, user: str, password: str) -
     """Log in with one mechanism; return the server's code."""
     assert mechanism in session.esmtp_features["auth"].split()
     session.user, session.password = user, password
-    method = {"PLAIN": session.auth_plain, "LOGIN": session.auth_login, "CRAM-MD5": session.auth_cram_md5}[mechanism]
+    methods: dict[str, Any] = {
+        "PLAIN": session.auth_plain,
+        "LOGIN": session.auth_login,
+        "CRAM-MD5": session.auth_cram_md5,
+    }
     try:
-        return session.auth(mechanism, method)[0]
+        return session.auth(mechanism, methods[mechanism])[0]
     except smtplib.SMTPAuthenticationError as refusal:
         return int(refusal.smtp_code)
 

@@ -63,7 +63,7 @@ def test_files_are_small(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 500
 
 
-@pytest.mark.parametrize("command", ["authtest", "authenumerate", "authpasswd"])
+@pytest.mark.parametrize("command", ["authtest", "authenumerate", "authpasswd", "authd", "deliver", "doctor"])
 def test_commands_that_need_no_database_load_no_driver(command: str) -> None:
     """Loading SQLAlchemy is most of what a command that asks the daemon one question would do."""
     code = (

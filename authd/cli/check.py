@@ -1,0 +1,105 @@
+"""``authd check``: read the configuration, connect, run the queries, and report each problem with its mend."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator, Sequence
+
+from authd.cli.common import FAILED, OK, complain, configuration
+from authd.config import authdaemonrc
+from authd.config.authdaemonrc import DaemonSettings
+from authd.config.listening import ListenerSettings
+from authd.config.problem import ConfigError, Problem
+from authd.modules.base import Surroundings
+from authd.modules.registry import MODULES
+from authd.server.listener import ListenError, check_directory
+
+
+def check(directory: str | None) -> int:
+    """Check the installation whose authdaemonrc is in `directory`, and return the exit status."""
+    try:
+        settings = authdaemonrc.load(configuration(directory))
+    except ConfigError as error:
+        _show(error.problems)
+        return FAILED
+    problems = [*settings.remarks, *_check_user(settings)]
+    for listener in settings.listeners:
+        problems += _check_listener(listener, settings)
+    for name in settings.modules:
+        problems += _check_module(name, settings)
+    _show(problems)
+    if any(problem.fatal for problem in problems):
+        return FAILED
+    print(f"{settings.file}: {' '.join(settings.modules)}: ready")
+    return OK
+
+
+def _check_user(settings: DaemonSettings) -> Iterator[Problem]:
+    if not settings.user:
+        return
+    try:
+        account = pwd.getpwnam(settings.user)
+    except KeyError:
+        yield Problem(
+            settings.file, f"there is no user {settings.user}", "create it, or name another", setting="AUTHD_USER"
+        )
+        return
+    groups = os.getgrouplist(settings.user, account.pw_gid)
+    for file in [settings.file, *(settings.file.parent / f"{name}rc" for name in settings.modules)]:
+        if file.exists() and not _can_read(file.stat(), account.pw_uid, groups):
+            problem = f"{settings.user} can't read {file}, so that edits need a restart"
+            yield Problem(
+                settings.file, problem, f"chgrp a group of {settings.user} and chmod 640 it", None, "AUTHD_USER", False
+            )
+
+
+def _can_read(status: os.stat_result, uid: int, groups: Sequence[int]) -> bool:
+    if uid == status.st_uid:
+        return bool(status.st_mode & 0o400)
+    return bool(status.st_mode & (0o040 if status.st_gid in groups else 0o004))
+
+
+def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Iterator[Problem]:
+    setting = "authdaemonvar" if listener.path == settings.directory.socket else "AUTHD_LISTEN"
+    try:
+        check_directory(listener.path.parent)
+    except ListenError as error:
+        yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting=setting)
+    for kind, name, find in (("user", listener.owner, pwd.getpwnam), ("group", listener.group, grp.getgrnam)):
+        try:
+            if name is not None:
+                find(name)
+        except KeyError:
+            problem = f"{listener.path}: there is no {kind} {name}"
+            yield Problem(settings.file, problem, f"create it, or name another {kind}", setting="AUTHD_LISTEN")
+
+
+def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:
+    kind = MODULES.get(name)
+    if kind is None:
+        yield Problem(
+            settings.file,
+            f"there is no module {name}",
+            f"use one of {', '.join(MODULES)}, or remove it",
+            setting="authmodulelist",
+            fatal=False,
+        )
+        return
+    yield from kind.remarks(settings.file.parent)
+    surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, complain, None)
+    try:
+        module = kind(surroundings)
+    except ConfigError as error:
+        yield from error.problems
+        return
+    try:
+        yield from module.check()
+    finally:
+        module.close()
+
+
+def _show(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        print(f"{'error' if problem.fatal else 'remark'}: {problem}")
