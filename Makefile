@@ -2,7 +2,10 @@
 # make test   install what the tests need and run everything
 # make bench  measure authd beside the real Courier
 # make lint   ruff and mypy
-# make docs   write docs/settings.md from the settings tables
+# make docs   write docs/settings.md and the manual pages of the files from the settings tables
+#
+# make install DESTDIR= prefix=/usr/local sysconfdir=$(prefix)/etc/authlib    lay out an installation
+# make deb    build a Debian package in build/
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +14,20 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: demo test bench lint docs setup clean
+DESTDIR ?=
+prefix ?= /usr/local
+sysconfdir ?= $(prefix)/etc/authlib
+authdaemonvar ?= $(prefix)/var/spool/authdaemon
+initdir ?= /etc/init.d
+unitdir ?= /usr/lib/systemd/system
+tmpfilesdir ?= /usr/lib/tmpfiles.d
+mailuser ?=
+mailgroup ?= $(mailuser)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' authd/__init__.py)
+DEB_REVISION ?= 1
+DEB_PYTHON ?= /usr/bin/python3
+
+.PHONY: demo test bench lint docs setup clean install deb
 
 # The stamps are newer than pyproject.toml where the environment has what it names.
 $(VENV)/installed: pyproject.toml
@@ -42,7 +58,19 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed
-	$(BIN)/python -m authd.config.document > docs/settings.md
+	$(BIN)/python -m authd.config.document docs
+
+export DESTDIR prefix sysconfdir authdaemonvar initdir unitdir tmpfilesdir mailuser mailgroup
+
+install:
+	tests/setup python "$(PYTHON)"
+	PYTHON="$(PYTHON)" init/install
+
+deb:
+	rm -rf build/deb
+	$(MAKE) install PYTHON=$(DEB_PYTHON) DESTDIR=$(CURDIR)/build/deb prefix=/usr sysconfdir=/etc/courier \
+		authdaemonvar=/run/courier/authdaemon mailuser=courier
+	init/debian/build build/deb $(VERSION)-$(DEB_REVISION) build
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build *.egg-info

@@ -1,35 +1,74 @@
-"""Write the reference page of all settings from their tables: ``python -m authd.config.document > docs/settings.md``."""
+"""Write the reference of all settings from their tables: ``python -m authd.config.document docs``.
+
+That makes ``settings.md`` and the manual pages of the two kinds of configuration file.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from authd.config import authdaemonrc, mysqlrc, sqliterc
 from authd.config.setting import Setting
 
+_DAEMON_SYNTAX = 'One `name="value"` a line; `#` begins a remark; no continuation. Courier ignores names in `AUTHD_`.'
+_MODULE_SYNTAX = (
+    "`NAME`, blanks, value; a backslash at the end continues on the next line; `#` begins a comment line; the first of two "
+    "equal names counts. Remarks behind a value would be part of it. An edit is picked up at the next request."
+)
 _PAGES: tuple[tuple[str, str, Iterable[Setting]], ...] = (
-    (
-        "authdaemonrc",
-        'One `name="value"` a line; `#` begins a remark; no continuation. Courier ignores the names that begin with `AUTHD_`.',
-        authdaemonrc.SETTINGS,
-    ),
-    (
-        "authmysqlrc",
-        "`NAME`, blanks, value; a backslash at the end continues on the next line; `#` begins a comment line; the first of two "
-        "equal names counts. Remarks behind a value would be part of it. An edit is picked up at the next request.",
-        mysqlrc.SETTINGS,
-    ),
+    ("authdaemonrc", _DAEMON_SYNTAX, authdaemonrc.SETTINGS),
+    ("authmysqlrc", _MODULE_SYNTAX, mysqlrc.SETTINGS),
     ("authsqliterc", "As authmysqlrc.", sqliterc.SETTINGS),
 )
 
 
-def document() -> str:
-    """Return the page."""
+def document() -> dict[str, str]:
+    """Return the content of each file, by its path below the documentation's directory."""
+    return {
+        "settings.md": _markdown(),
+        "man/authdaemonrc.5": _manual("authdaemonrc", "settings of the authentication daemon", _PAGES[:1]),
+        "man/authmysqlrc.5": _manual(
+            "authmysqlrc",
+            "where the accounts of the authentication daemon are in a database",
+            _PAGES[1:],
+            "authsqliterc",
+        ),
+    }
+
+
+def _markdown() -> str:
     parts = ["# Settings\n\nWritten by `make docs` from the tables that the parsers use.\n"]
     for name, syntax, settings in _PAGES:
         parts.append(f"\n## {name}\n\n{syntax}\n\n| setting | default | meaning |\n|---|---|---|\n")
         parts += [f"| `{setting.name}` | {_shown(setting.default)} | {setting.meaning} |\n" for setting in settings]
     return "".join(parts)
+
+
+def _manual(title: str, purpose: str, pages: Iterable[tuple[str, str, Iterable[Setting]]], *others: str) -> str:
+    names = ", ".join((title, *others))
+    parts = [
+        '.\\" Written by `make docs` from the tables that the parsers use.\n',
+        f'.TH {title.upper()} 5 "" authd "Mail administration"\n.SH NAME\n{names} \\- {purpose}\n.SH DESCRIPTION\n',
+        f"The files are beside each other in the directory of {_roff('`authdaemonrc`')}; see\n.BR authdaemond (8).\n",
+    ]
+    for name, syntax, settings in pages:
+        parts.append(f".SH {name.upper()}\n{_roff(syntax)}\n")
+        for setting in settings:
+            default = _roff(_shown(setting.default))
+            parts.append(f".TP\n.B {setting.name}\n{_roff(setting.meaning)}\nDefault: {default}.\n")
+    parts.append(".SH SEE ALSO\n.BR authdaemond (8),\n.BR authd (8)\n")
+    return "".join(parts)
+
+
+def _roff(text: str) -> str:
+    """Return Markdown's `text` as manual pages have it, one sentence a line."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = re.sub(r"`([^`]+)`", r"\\fB\1\\fR", text)
+    text = re.sub(r"(?<=[.;:]) (?=[A-Z\\])", "\n", text)
+    return re.sub(r"(?m)^([.'])", r"\\&\1", text)
 
 
 def _shown(default: object) -> str:
@@ -40,4 +79,5 @@ def _shown(default: object) -> str:
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    for path, content in document().items():
+        (Path(sys.argv[1]) / path).write_text(content)

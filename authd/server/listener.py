@@ -18,6 +18,12 @@ from pathlib import Path
 
 from authd.config.listening import ListenerSettings
 
+LONGEST_QUEUE = 2**31 - 1
+"""Connections that may wait to be accepted; the kernel makes it as many as ``net.core.somaxconn`` says.
+
+Courier's and Cyrus' clients connect without waiting, and report a failure when the queue is full.
+"""
+
 PROBE_SECONDS = 5.0
 """How long a daemon may take to answer before it counts as not answering."""
 
@@ -35,17 +41,6 @@ class ListenError(Exception):
         self.path = path
         self.problem = problem
         self.mend = mend
-
-
-def somaxconn() -> int:
-    """Return the longest queue of connections that the kernel allows.
-
-    Courier's and Cyrus' clients connect without waiting, and report a failure when the queue is full.
-    """
-    try:
-        return int(Path("/proc/sys/net/core/somaxconn").read_text())
-    except (OSError, ValueError):
-        return socket.SOMAXCONN
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +122,7 @@ def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
         if uid >= 0 or gid >= 0:
             os.chown(new, uid, gid)
         new.chmod(settings.mode)
-        listening.listen(somaxconn())
+        listening.listen(LONGEST_QUEUE)
         identity = _identity(new)
         new.replace(path)
     except OSError as error:

@@ -7,6 +7,7 @@ printable, so that no line can be forged; one that holds a password is written a
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import syslog
 
@@ -39,6 +40,14 @@ class _Formatter(logging.Formatter):
         return "\n".join(f"{_LABELS.get(record.levelno, 'INFO')}: {printable(line)}" for line in text.split("\n"))
 
 
+class _JournalFormatter(logging.Formatter):
+    """Lines with their priority before them, as ``sd-daemon(3)`` has them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = _PRIORITIES.get(record.levelno, syslog.LOG_INFO)
+        return "\n".join(f"<{priority}>{printable(line)}" for line in super().format(record).split("\n"))
+
+
 class _SyslogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).split("\n"):
@@ -59,9 +68,9 @@ def quoted(value: bytes) -> str:
 
 
 def log_to_stderr(debug: bool) -> None:
-    """Send the daemon's lines to standard error."""
+    """Send the daemon's lines to standard error; with priorities where that is the journal of systemd."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
+    handler.setFormatter(_JournalFormatter() if _is_journal(sys.stderr.fileno()) else _Formatter())
     _install(handler, debug)
 
 
@@ -78,6 +87,12 @@ def log_to_syslog(name: str, facility: str, debug: bool) -> None:
 def set_debug(debug: bool) -> None:
     """Begin or cease to write debugging lines."""
     LOGGER.setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def _is_journal(descriptor: int) -> bool:
+    """Tell whether a descriptor leads to the journal: ``JOURNAL_STREAM`` has its device and inode."""
+    status = os.fstat(descriptor)
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def _install(handler: logging.Handler, debug: bool) -> None:

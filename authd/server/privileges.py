@@ -1,9 +1,13 @@
-"""From root to the user that the daemon is to run as."""
+"""From what opening sockets needs to what serving needs: no root, no capabilities."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
+
+_CAPABILITY_VERSION_3 = 0x20080522
+"""Of ``capset(2)``: two words for each of the three sets."""
 
 
 class PrivilegeError(Exception):
@@ -31,3 +35,19 @@ def become(user: str) -> None:
         raise PrivilegeError(
             f"AUTHD_USER: only root can become {user}; start the daemon as root or as {user}"
         ) from None
+
+
+def lay_down_capabilities() -> None:
+    """Give up all capabilities for good, unless this is root, who was not told to be somebody else.
+
+    A service manager may have given some to open sockets with.
+
+    :raises OSError: if the kernel refuses.
+    """
+    if os.geteuid() == 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    if libc.capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

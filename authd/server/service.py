@@ -22,7 +22,7 @@ from authd.server.master import Master
 from authd.server.notify import ServiceManager, given_sockets
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
-from authd.server.privileges import become
+from authd.server.privileges import become, lay_down_capabilities
 
 START_SECONDS = 30.0
 """How long the daemon may take to serve before a start in the background gives up."""
@@ -81,6 +81,7 @@ def _supervise(
     try:
         pid_file.write()
         become(settings.user)
+        lay_down_capabilities()
         # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
         gc.collect()
         gc.freeze()

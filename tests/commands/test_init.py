@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, Authd
+from tests.support.daemon import Authd, command
 from tests.support.site import GOOD
 from tests.support.wire import exchange
 
 SCRIPT = Path(__file__).parents[2] / "init" / "courier-authlib"
 
 
-def run(site: Authd, *words: str, path: str = str(BIN)) -> int:
-    environment = {"PATH": f"{path}:/usr/bin:/bin", "AUTHD_SYSCONFDIR": str(site.etc)}
+def run(site: Authd, *words: str, program: str = command("authdaemond")) -> int:
+    environment = {"PATH": "/usr/bin:/bin", "AUTHD_SYSCONFDIR": str(site.etc)}
+    environment["AUTHDAEMOND"] = program
     done = subprocess.run([str(SCRIPT), *words], env=environment, capture_output=True, timeout=60, check=False)
     return done.returncode
 
@@ -45,5 +45,4 @@ def test_usage(site: Authd, words: tuple[str, ...]) -> None:
 
 
 def test_without_the_program(site: Authd) -> None:
-    assert not (Path("/usr/bin") / "authdaemond").exists()
-    assert run(site, "start", path=os.devnull) == 5
+    assert run(site, "start", program="/nonexistent/authdaemond") == 5
