@@ -185,6 +185,8 @@ def parse(content: str, file: Path) -> DaemonSettings:
                     Problem(file, "unknown setting", "see docs/settings.md for the names", number, name, False)
                 )
             continue
+        if name in seen:
+            problems.append(Problem(file, "set before; the last counts", "remove one", number, name, False))
         seen.add(name)
         try:
             values[name] = setting.parse(value)
