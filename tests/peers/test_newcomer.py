@@ -14,6 +14,7 @@ from tests.conftest import require
 from tests.peers.test_service import packages
 from tests.support.apart import apart
 from tests.support.machine import SYSTEMD, Machine
+from tests.support.processes import wait_until
 
 __all__ = ["packages"]
 
@@ -96,6 +97,11 @@ class Newcomer:
         except ValueError:
             return said
 
+    def wait_for_mail(self, count: int) -> None:
+        """Wait until as many messages are new in the maildir."""
+        new = self.machine.path("/var/mailbox/example.org/alice/Maildir/new")
+        wait_until(lambda: new.exists() and len(list(new.iterdir())) == count, f"{count} messages are delivered")
+
 
 @pytest.fixture
 def newcomer(packages: list[Path], tmp_path: Path) -> Iterator[Newcomer]:
@@ -124,12 +130,14 @@ def test_postfix_and_courier(newcomer: Newcomer) -> None:
     assert "535" in str(newcomer.mail("login", "looking-glass"))
     newcomer.follow("clients/mailboxes.md")
     assert newcomer.mail("send") == 235
-    new = "/var/mailbox/example.org/alice/Maildir/new"
-    newcomer.machine.shell(f'for i in $(seq 100); do [ -n "$(ls {new} 2>/dev/null)" ] && exit; sleep 0.1; done; exit 1')
+    newcomer.wait_for_mail(1)
+    newcomer.follow("clients/maildrop.md")
+    assert newcomer.mail("send") == 235
+    newcomer.wait_for_mail(2)
     newcomer.follow("clients/courier.md")
     newcomer.machine.shell("systemctl restart courier-imap courier-pop")
-    assert newcomer.mail("imap") == "1"
-    assert newcomer.mail("pop3") == 1
+    assert newcomer.mail("imap") == "2"
+    assert newcomer.mail("pop3") == 2
     assert "Login failed" in str(newcomer.mail("imap", "looking-glass"))
     newcomer.follow("clients/saslauthd.md")
     assert newcomer.mail("login") == 235
