@@ -195,3 +195,21 @@ def test_systemd_s_own_socket_activation(root: Path) -> None:
         end(process)
     # The name is the manager's to remove.
     assert site.socket.exists()
+
+
+ROWS = re.findall(
+    r"(?m)^\|.*\| ([^|]+) \|$", (SOURCE / "README.md").read_text().partition("| client |")[2].partition("\n\n")[0]
+)
+
+
+def test_the_versions_in_the_readme_are_those_of_the_peers() -> None:
+    """So that the table says what was run; packages that are unpacked apart are those that apt has now."""
+    require("dpkg-query", "apt-cache")
+    named = {tuple(entry.split()) for row in ROWS for entry in row.split(", ") if entry[:1].isalpha() and " " in entry}
+    assert len(named) > 8
+    for package, version in named - {("tested", "with")}:
+        query = ["dpkg-query", "-W", "-f=${Version}", package]
+        if package.startswith("exim4"):
+            query = ["sh", "-c", f"apt-cache policy {package} | sed -n 's/.*Candidate: //p'"]
+        installed = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+        assert re.match(rf"(\d+:)?{re.escape(version)}(?![0-9])", installed), (package, version, installed)
