@@ -98,22 +98,21 @@ end
 function auth_password_verify(request, password)
   local result = dovecot.auth
   if not is_plain(request.user) or not is_plain(password) then
-    return result.PASSDB_RESULT_PASSWORD_MISMATCH, {}
+    return result.PASSDB_RESULT_PASSWORD_MISMATCH, "unknown user or wrong password"
   end
   local service = service_of(request)
   local body = service .. "\nlogin\n" .. request.user .. "\n" .. password .. "\n"
   local account, problem = account_of(ask(origin(request) .. "AUTH " .. #body .. "\n" .. body))
   if account == nil then
     request:log_error("authd: " .. problem)
-    return result.PASSDB_RESULT_INTERNAL_FAILURE, {}
+    return result.PASSDB_RESULT_INTERNAL_FAILURE, problem
   end
   if not account then
-    return result.PASSDB_RESULT_PASSWORD_MISMATCH, {}
+    return result.PASSDB_RESULT_PASSWORD_MISMATCH, "unknown user or wrong password"
   end
   local secured = request.secured ~= nil and request.secured ~= "" and request.secured ~= false
   if is_disabled(account, service, secured) then
-    request:log_info("authd: " .. service .. " is disabled by the account's options")
-    return result.PASSDB_RESULT_USER_DISABLED, {}
+    return result.PASSDB_RESULT_USER_DISABLED, service .. " is disabled by the account's options"
   end
   local fields = fields_of(account, "userdb_")
   fields.user = account.ADDRESS
@@ -123,15 +122,15 @@ end
 function auth_userdb_lookup(request)
   local result = dovecot.auth
   if not is_plain(request.user) or request.user:find(" ") then
-    return result.USERDB_RESULT_USER_UNKNOWN, {}
+    return result.USERDB_RESULT_USER_UNKNOWN, "unknown user"
   end
   local account, problem = account_of(ask(origin(request) .. "PRE . " .. service_of(request) .. " " .. request.user .. "\n"))
   if account == nil then
     request:log_error("authd: " .. problem)
-    return result.USERDB_RESULT_INTERNAL_FAILURE, {}
+    return result.USERDB_RESULT_INTERNAL_FAILURE, problem
   end
   if not account then
-    return result.USERDB_RESULT_USER_UNKNOWN, {}
+    return result.USERDB_RESULT_USER_UNKNOWN, "unknown user"
   end
   return result.USERDB_RESULT_OK, fields_of(account, "")
 end

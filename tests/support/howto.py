@@ -10,12 +10,15 @@ CLIENTS = Path(__file__).parents[2] / "docs" / "clients"
 _BLOCK = re.compile(r"\b[Ii]n\s`(/[^`\n]+)`[^\n]*:\n\n```\n(.*?)```\n", re.DOTALL)
 
 
-def block(page: str, file: str, **replaced: Path) -> str:
+def block(page: str, file: str, under: str = "", /, **replaced: Path) -> str:
     """Return what `page` says is in `file`: the block below ``in `file`:``.
 
+    :param under: the heading that it is under, where the page has several.
     :param replaced: nothing but paths; ``run="/tmp/x"`` puts that in the place of authd's directory, and so on.
     """
     text = (CLIENTS / f"{page}.md").read_text()
+    if under:
+        text = text.partition(f"\n## {under}\n")[2]
     content: str = next(content for name, content in _BLOCK.findall(text) if name == file)
     for name, value in replaced.items():
         assert PLACES[name] in content, f"{page}: {file} does not name {PLACES[name]}"
