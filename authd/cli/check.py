@@ -6,15 +6,17 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from authd.cli.common import FAILED, OK, complain, configuration
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
-from authd.modules.base import Surroundings
+from authd.modules.base import Module, Surroundings
 from authd.modules.registry import MODULES
 from authd.server.listener import ListenError, check_directory
+from authd.server.privileges import PrivilegeError, become
 
 
 def check(directory: str | None) -> int:
@@ -27,8 +29,7 @@ def check(directory: str | None) -> int:
     problems = [*settings.remarks, *_check_user(settings)]
     for listener in settings.listeners:
         problems += _check_listener(listener, settings)
-    for name in settings.modules:
-        problems += _check_module(name, settings)
+    problems += _check_modules(settings)
     _show(problems)
     if any(problem.fatal for problem in problems):
         return FAILED
@@ -76,28 +77,34 @@ def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Ite
             yield Problem(settings.file, problem, f"create it, or name another {kind}", setting="AUTHD_LISTEN")
 
 
-def _check_module(name: str, settings: DaemonSettings) -> Iterator[Problem]:
-    kind = MODULES.get(name)
-    if kind is None:
-        yield Problem(
-            settings.file,
-            f"there is no module {name}",
-            f"use one of {', '.join(MODULES)}, or remove it",
-            setting="authmodulelist",
-            fatal=False,
-        )
-        return
-    yield from kind.remarks(settings.file.parent)
+def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:
+    """Make the modules as the daemon does at its start, and try them as the user that it becomes."""
     surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, complain, None)
-    try:
-        module = kind(surroundings)
-    except ConfigError as error:
-        yield from error.problems
-        return
-    try:
-        yield from module.check()
-    finally:
-        module.close()
+    modules: list[Module] = []
+    for name in settings.modules:
+        kind = MODULES.get(name)
+        if kind is None:
+            yield Problem(
+                settings.file,
+                f"there is no module {name}",
+                f"use one of {', '.join(MODULES)}, or remove it",
+                setting="authmodulelist",
+                fatal=False,
+            )
+            continue
+        yield from kind.remarks(settings.file.parent)
+        try:
+            modules.append(kind(surroundings))
+        except ConfigError as error:
+            yield from error.problems
+    # There may be no such user, which has been told, or this may not be root, who checks what it can.
+    with suppress(PrivilegeError):
+        become(settings.user)
+    for module in modules:
+        try:
+            yield from module.check()
+        finally:
+            module.close()
 
 
 def _show(problems: Sequence[Problem]) -> None:

@@ -16,13 +16,12 @@ SCRIPT = Path(__file__).parents[2] / "init" / "courier-authlib"
 
 def run(site: Authd, *words: str, program: str = command("authdaemond")) -> int:
     environment = {"PATH": "/usr/bin:/bin", "AUTHD_SYSCONFDIR": str(site.etc)}
-    environment["AUTHDAEMOND"] = program
+    environment |= {"AUTHDAEMOND": program, "RUN_DIRECTORY": str(site.run)}
     done = subprocess.run([str(SCRIPT), *words], env=environment, capture_output=True, timeout=60, check=False)
     return done.returncode
 
 
 def test_a_life(site: Authd) -> None:
-    site.run.mkdir(mode=0o755)
     try:
         assert run(site, "status") == 3
         assert run(site, "reload") == 7

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
 from tests.support.daemon import Authd, run_command
 from tests.support.processes import wait_until
 from tests.support.site import GOOD, USER, make_site
@@ -192,6 +193,7 @@ def test_a_start_that_can_not_be_leaves_no_socket(root: Path) -> None:
 
 
 def test_check_looks_at_all_of_it(root: Path) -> None:
+    require()
     site = make_site(
         root, AUTHD_LISTEN="saslauthd:/nonexistent/mux authdaemond:x,owner=no-one,group=no-group", AUTHD_USER="no-user"
     )
@@ -207,6 +209,12 @@ def test_check_looks_at_all_of_it(root: Path) -> None:
         assert problem in said
     write_authdaemonrc(site.etc, site.run, "authsqlite", AUTHD_USER="nobody")
     (site.etc / "authsqliterc").chmod(0o600)
+    (root / "accounts.db").chmod(0o666)
     status, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
     assert "remark: " in said
     assert f"AUTHD_USER: nobody can't read {site.etc}/authsqliterc, so that edits need a restart; chgrp" in said
+    assert status == 0, said
+    # What the daemon could not read as that user, the check can't either.
+    (root / "accounts.db").chmod(0o600)
+    status, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
+    assert (status, "error: " in said and "unable to open database file" in said) == (1, True), said

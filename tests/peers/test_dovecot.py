@@ -53,7 +53,7 @@ def rc(mariadb: MariaDB, base: Path, mailbox: Path) -> str:
 def authd(base: Path, rc: str) -> Iterator[Authd]:
     listen = setting("dovecot", "AUTHD_LISTEN").replace("/run/courier/authdaemon", str(base / "run"))
     with (base / "etc" / "authdaemonrc").open("a") as file:
-        file.write(f'AUTHD_LISTEN="{listen}"\nAUTHD_LOGIN_TEMPFAIL="close"\n')
+        file.write(f'AUTHD_LISTEN="{listen} dovecot-auth:auth"\nAUTHD_LOGIN_TEMPFAIL="close"\n')
     edit(base / "etc" / "authmysqlrc", rc)
     with Authd(base / "etc", base / "run") as daemon:
         yield daemon
@@ -225,6 +225,25 @@ def test_doveadm_by_the_userdb_protocol(by_userdb: Dovecot, authd: Authd, mailbo
     assert USER in said
     assert "extmail\n" not in said
     assert by_userdb.doveadm("auth", "lookup", "-a", f"{authd.run}/userdb", "nobody@example.org")[0] == 67
+
+
+def test_dovecot_s_own_client_of_the_auth_protocol(dovecot: Dovecot, authd: Authd, mariadb: MariaDB) -> None:
+    """doveadm says that it is of version 1.2 or later, and so is told of a temporary failure."""
+
+    def try_login(user: str, password: str) -> tuple[int, str]:
+        return dovecot.doveadm("auth", "test", "-a", f"{authd.run}/auth", "-x", "rip=192.0.2.44", user, password)
+
+    status, said = try_login(USER, "extmail")
+    assert (status, f"user={USER}" in said) == (0, True), said
+    assert f'service="doveadm" user="{USER}" ip="192.0.2.44" reason="password matches"' in authd.logged()
+    assert try_login(USER, "wrong")[0] == 77
+    assert try_login("nobody@example.org", "extmail")[0] == 77
+    mariadb.stop()
+    try:
+        status, said = try_login(USER, "extmail")
+        assert (status != 0, "code=temp_fail" in said) == (True, True), said
+    finally:
+        mariadb.start()
 
 
 def test_the_version_that_the_readme_names(dovecot: Dovecot, version: str) -> None:

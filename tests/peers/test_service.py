@@ -232,8 +232,11 @@ def test_by_init(packages: list[Path], tmp_path: Path) -> None:
             return machine.run("service", "courier-authlib", verb, check=False).returncode
 
         # Its installation starts nothing on a machine that init has not brought to a runlevel.
+        # After a boot nothing is below /run.
+        machine.shell("rm -r /run/courier")
         assert service("start") == 0
         assert service("status") == 0
+        assert machine.run("stat", "-c", "%a %U %G", "/run/courier/authdaemon").stdout == "750 courier courier\n"
         assert logs_in(machine)
         assert machine.run("pgrep", "-u", "root", "-f", "authdaemond", check=False).stdout == ""
         assert len(machine.run("pgrep", "-u", "courier", "-f", "authdaemond").stdout.split()) == 3
