@@ -70,7 +70,7 @@ deb:
 	rm -rf build/deb
 	$(MAKE) install PYTHON=$(DEB_PYTHON) DESTDIR=$(CURDIR)/build/deb prefix=/usr sysconfdir=/etc/courier \
 		authdaemonvar=/run/courier/authdaemon mailuser=courier
-	init/debian/build build/deb $(VERSION)-$(DEB_REVISION) build
+	init/debian/build build/deb $(VERSION)-$(DEB_REVISION) build $(DEB_PYTHON)
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build *.egg-info

@@ -104,6 +104,11 @@ class Conversation(ABC):
         """Whether nothing is half said, so that the client may take its time."""
         return False
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something was begun that the client has to end, although nothing is half said."""
+        return False
+
     def take_output(self) -> bytes:
         """Return what is to be sent, once."""
         output, self._output = self._output, b""

@@ -71,6 +71,10 @@ class DovecotAuthConversation(DovecotConversation):
             ]
         )
 
+    @property
+    def under_way(self) -> bool:
+        return bool(self._exchanges)
+
     def next_request(self) -> Request | None:
         while not self.closing:
             fields = self._next_line()

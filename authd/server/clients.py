@@ -46,9 +46,9 @@ class Clients:
         """Wait until the client takes more of its reply."""
         self._move(connection, self._writing, select.EPOLLOUT, WRITE_SECONDS)
 
-    def wait_to_read(self, connection: Connection) -> None:
-        """Wait for more of a request, or for the next one where nothing is half said."""
-        if connection.conversation.at_rest:
+    def wait_to_read(self, connection: Connection, may_rest: bool) -> None:
+        """Wait for more of a request, or, if the client may rest, for the next one where nothing is half said."""
+        if may_rest and connection.conversation.at_rest:
             self._move(connection, self._resting, select.EPOLLIN, math.inf)
         else:
             self._move(connection, self._reading, select.EPOLLIN, READ_SECONDS)

@@ -19,15 +19,17 @@ class Connection:
     :param conversation: what is said over it.
     :ivar deadline: when the client must have gone on, in seconds of the monotonic clock.
     :ivar busy: whether what the client sent may hold more requests.
+    :ivar leaving: whether its last request was answered: it is let go of once nothing whole is left.
     """
 
-    __slots__ = ("_unsent", "busy", "conversation", "deadline", "peer")
+    __slots__ = ("_unsent", "busy", "conversation", "deadline", "leaving", "peer")
 
     def __init__(self, peer: socket.socket, conversation: Conversation) -> None:
         self.peer = peer
         self.conversation = conversation
         self.deadline = math.inf
         self.busy = False
+        self.leaving = False
         self._unsent: bytes | memoryview = b""
 
     def receive(self) -> None:

@@ -108,15 +108,15 @@ class Worker:
                     pass
                 self._poll.unregister(listener)
             self._accepting = False
-        if stopping:
-            self._clients.hurry(STOP_SECONDS)
         for connection in self._clients.resting():
             if connection.busy:
                 continue
-            # What has come in the meantime is answered; what comes later finds the connection closed, and its client
-            # asks another worker.
+            # What has come in the meantime is answered, and a login that was begun can be ended; what comes later finds
+            # the connection closed, and its client asks another worker.
             connection.receive()
             self._serve(connection)
+        if stopping:
+            self._clients.hurry(STOP_SECONDS)
 
     def _accept(self, listener: int) -> bool:
         """Accept one client and serve it if its request is there; tell whether there was one."""
@@ -167,14 +167,15 @@ class Worker:
             self._drop(connection)
         elif request is not None:
             connection.busy = True
+            connection.leaving = not self._accepting
             self._clients.rest(connection)
             self._busy.append(connection)
-        elif not self._accepting and conversation.at_rest:
+        elif connection.leaving or (not self._accepting and conversation.at_rest and not conversation.under_way):
             self._drop(connection)
         else:
             if len(self._clients) >= self._most_clients and self._clients.get(connection.peer.fileno()) is None:
                 self._make_room()
-            self._clients.wait_to_read(connection)
+            self._clients.wait_to_read(connection, may_rest=self._accepting)
 
     def _continue(self, descriptor: int, events: int) -> None:
         connection = self._clients.get(descriptor)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,33 @@ def test_a_reload_opens_closes_and_changes_sockets(several: Authd) -> None:
         assert b"PASSWD" in exchange(several.run / "new", GOOD)
         # The worker that had it retires, and lets go of who rests.
         assert read_to_end(old) == b""
+
+
+def test_a_login_that_was_begun_outlives_a_reload(several: Authd) -> None:
+    """The worker that has it retires; so does the other client, who floods it without an end."""
+    workers = several.workers()
+    with dovecot(several) as begun, dovecot(several) as greedy:
+        begun.sendall(b"AUTH\t1\tLOGIN\tservice=smtp\tresp=" + base64.b64encode(USER.encode()) + b"\n")
+        read_until(begun, b"UGFzc3dvcmQ6\n")
+        greedy.settimeout(0.05)
+        stop = threading.Event()
+
+        def flood() -> None:
+            with suppress(ConnectionError, TimeoutError):
+                while not stop.is_set():
+                    greedy.sendall(b"AUTH\t9\tPLAIN\tservice=smtp\tresp=AGEAYg==\n" * 50)
+                    greedy.recv(1 << 20)
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            several.reload()
+            begun.sendall(b"CONT\t1\t" + base64.b64encode(b"secret") + b"\n")
+            assert read_until(begun, b"\n").startswith(b"OK\t1\t")
+            wait_until(lambda: not set(several.workers()) & set(workers), "the workers of before have retired")
+        finally:
+            stop.set()
+            thread.join()
 
 
 @pytest.mark.parametrize(

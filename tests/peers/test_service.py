@@ -103,6 +103,8 @@ def test_it_took_courier_s_place(machine: Machine) -> None:
         != "installed"
     )
     assert machine.run("apt-get", "check").returncode == 0
+    depends = machine.run("dpkg-query", "-W", "-f=${Depends}", "authd").stdout
+    assert depends.startswith("python3 (>= 3.11), python3 (<< 3.12), ")
     assert "courier-imap" in machine.run("dpkg-query", "-W", "courier-imap").stdout
     assert machine.path("/etc/courier/authdaemonrc").read_text() == AUTHDAEMONRC
     assert logs_in(machine)
@@ -130,6 +132,16 @@ def test_a_socket_in_another_s_directory(machine: Machine) -> None:
     assert "Cleartext Password: (none)" in said
     examined = machine.run("authd", "doctor", "--as", "postfix", "--chroot", "/var/spool/postfix").stdout
     assert f"authdaemond:{PRIVATE}: postfix can reach it" in examined
+
+
+def test_after_a_boot(machine: Machine) -> None:
+    """Nothing is below /run; tmpfiles makes the directory, and of the init script systemd makes no second daemon."""
+    machine.shell("systemctl stop authd && rm -r /run/courier && systemd-tmpfiles --create")
+    assert machine.run("stat", "-c", "%a %U %G", "/run/courier/authdaemon").stdout == "750 courier courier\n"
+    unit = machine.run("systemctl", "show", "-p", "Id", "--value", "courier-authlib", "courier-authdaemon").stdout
+    assert unit.split() == ["authd.service", "authd.service"]
+    machine.shell("systemctl start courier-authlib")
+    assert logs_in(machine)
 
 
 def test_reload_and_status(machine: Machine) -> None:
