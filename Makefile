@@ -60,11 +60,11 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed
 	$(BIN)/python -m authd.config.document docs
 
-export DESTDIR prefix sysconfdir authdaemonvar initdir unitdir tmpfilesdir mailuser mailgroup
-
 install:
 	tests/setup python "$(PYTHON)"
-	PYTHON="$(PYTHON)" init/install
+	DESTDIR="$(DESTDIR)" prefix="$(prefix)" sysconfdir="$(sysconfdir)" authdaemonvar="$(authdaemonvar)" \
+		initdir="$(initdir)" unitdir="$(unitdir)" tmpfilesdir="$(tmpfilesdir)" \
+		mailuser="$(mailuser)" mailgroup="$(mailgroup)" PYTHON="$(PYTHON)" init/install
 
 deb:
 	rm -rf build/deb

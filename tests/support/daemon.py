@@ -67,12 +67,17 @@ class Authd(Service):
 
         wait_until(ready, "authd is ready")
 
-    def reload(self) -> None:
-        """Have the daemon read its configuration again, and wait until the new workers serve."""
+    def reload(self, settle: bool = True) -> None:
+        """Have the daemon read its configuration again, and wait until the new workers serve.
+
+        :param settle: whether to wait until those of before are gone as well, who may still accept a client or two.
+        """
         assert self.process is not None
-        before = self.logged().count("INFO: ready")
+        before, workers = self.logged().count("INFO: ready"), set(self.workers())
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.logged().count("INFO: ready") > before, "authd has reloaded")
+        if settle:
+            wait_until(lambda: not workers & set(self.workers()), "the workers of before have ended")
 
     def stop(self) -> None:
         """End the daemon by the process that `start` kept."""
