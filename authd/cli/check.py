@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module, Surroundings
 from authd.modules.registry import MODULES
-from authd.server.listener import ListenError, check_directory
+from authd.server.listener import ListenError, check_directory, owner_ids
 from authd.server.privileges import PrivilegeError, become
 
 
@@ -66,15 +65,9 @@ def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Ite
     setting = "authdaemonvar" if listener.path == settings.directory.socket else "AUTHD_LISTEN"
     try:
         check_directory(listener.path.parent)
+        owner_ids(listener)
     except ListenError as error:
         yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting=setting)
-    for kind, name, find in (("user", listener.owner, pwd.getpwnam), ("group", listener.group, grp.getgrnam)):
-        try:
-            if name is not None:
-                find(name)
-        except KeyError:
-            problem = f"{listener.path}: there is no {kind} {name}"
-            yield Problem(settings.file, problem, f"create it, or name another {kind}", setting="AUTHD_LISTEN")
 
 
 def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:

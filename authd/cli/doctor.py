@@ -89,7 +89,7 @@ def _patient(user: str | None, chroot: str | None) -> Patient:
 
 def _examine(listener: ListenerSettings, patient: Patient, settings: DaemonSettings) -> tuple[str, str]:
     """Return what keeps `patient` from a listener and the mend; no problem where nothing does, no mend where none is due."""
-    inside = listener.path
+    inside = listener.path.parent.resolve() / listener.path.name
     if patient.chroot is not None:
         if not inside.is_relative_to(patient.chroot):
             return f"outside {patient.chroot}, so {patient.name} there can't reach it", ""

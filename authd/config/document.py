@@ -13,7 +13,10 @@ from pathlib import Path
 from authd.config import authdaemonrc, mysqlrc, sqliterc
 from authd.config.setting import Setting
 
-_DAEMON_SYNTAX = 'One `name="value"` a line; `#` begins a remark; no continuation. Courier ignores names in `AUTHD_`.'
+_DAEMON_SYNTAX = (
+    'One `name="value"` a line; `#` begins a remark; no continuation. Of two equal names the last counts. '
+    "Courier ignores the names that begin with `AUTHD_`."
+)
 _MODULE_SYNTAX = (
     "`NAME`, blanks, value; a backslash at the end continues on the next line; `#` begins a comment line; the first of two "
     "equal names counts. Remarks behind a value would be part of it. An edit is picked up at the next request."

@@ -11,10 +11,11 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from authd.config.listening import ListenerSettings
 
@@ -113,7 +114,7 @@ def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
     check_directory(path.parent)
     if not ours and occupied(path):
         raise ListenError(path, "another daemon listens here", "stop it first")
-    uid, gid = _ids(settings)
+    uid, gid = owner_ids(settings)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -134,21 +135,24 @@ def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
     return Listener(settings, listening, identity)
 
 
-def _ids(settings: ListenerSettings) -> tuple[int, int]:
-    """Return the ids of a listener's owner and group, -1 for those that it does not name."""
-    try:
-        uid = pwd.getpwnam(settings.owner).pw_uid if settings.owner is not None else -1
-    except KeyError:
-        raise ListenError(
-            settings.path, f"there is no user {settings.owner}", "correct owner= in AUTHD_LISTEN"
-        ) from None
-    try:
-        gid = grp.getgrnam(settings.group).gr_gid if settings.group is not None else -1
-    except KeyError:
-        raise ListenError(
-            settings.path, f"there is no group {settings.group}", "correct group= in AUTHD_LISTEN"
-        ) from None
-    return uid, gid
+def owner_ids(settings: ListenerSettings) -> tuple[int, int]:
+    """Return the ids of a listener's owner and group, -1 for those that it does not name.
+
+    :raises ListenError: if there is none of that name.
+    """
+
+    def look_up(kind: str, key: str, name: str | None, find: Callable[[str], tuple[Any, ...]]) -> int:
+        if name is None:
+            return -1
+        try:
+            # The third field of both passwd and group.
+            return int(find(name)[2])
+        except KeyError:
+            mend = f"create it, or correct {key}= in AUTHD_LISTEN"
+            raise ListenError(settings.path, f"there is no {kind} {name}", mend) from None
+
+    uid = look_up("user", "owner", settings.owner, pwd.getpwnam)
+    return uid, look_up("group", "group", settings.group, grp.getgrnam)
 
 
 def _identity(path: Path) -> tuple[int, int]:

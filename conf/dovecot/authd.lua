@@ -68,8 +68,9 @@ local function is_disabled(account, service, secured)
   return is_set("disable" .. service) or (not secured and is_set("disableinsecure" .. service))
 end
 
+-- A newline would end a line of the request, and NUL the text for some who read it.
 local function is_plain(text)
-  return text ~= nil and text ~= "" and not text:find("[%z\n\t]")
+  return text ~= nil and text ~= "" and not text:find("[%z\n]")
 end
 
 local function service_of(request)
@@ -121,7 +122,7 @@ end
 
 function auth_userdb_lookup(request)
   local result = dovecot.auth
-  if not is_plain(request.user) or request.user:find(" ") then
+  if not is_plain(request.user) or request.user:sub(1, 1) == " " then
     return result.USERDB_RESULT_USER_UNKNOWN, "unknown user"
   end
   local account, problem = account_of(ask(origin(request) .. "PRE . " .. service_of(request) .. " " .. request.user .. "\n"))

@@ -223,15 +223,17 @@ def test_a_start_that_can_not_be_leaves_no_socket(root: Path) -> None:
 def test_check_looks_at_all_of_it(root: Path) -> None:
     require()
     site = make_site(
-        root, AUTHD_LISTEN="saslauthd:/nonexistent/mux authdaemond:x,owner=no-one,group=no-group", AUTHD_USER="no-user"
+        root,
+        AUTHD_LISTEN="saslauthd:/nonexistent/mux authdaemond:x,owner=no-one authdaemond:y,group=no-group",
+        AUTHD_USER="no-user",
     )
     site.run.mkdir(mode=0o755)
     status, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
     assert status == 1
     for problem in (
         "AUTHD_LISTEN: /nonexistent: No such file or directory; create it",
-        "/x: there is no user no-one; create it, or name another user",
-        "/x: there is no group no-group; create it, or name another group",
+        "/x: there is no user no-one; create it, or correct owner= in AUTHD_LISTEN",
+        "/y: there is no group no-group; create it, or correct group= in AUTHD_LISTEN",
         "AUTHD_USER: there is no user no-user; create it, or name another",
     ):
         assert problem in said

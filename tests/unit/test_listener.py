@@ -46,9 +46,9 @@ def test_mode_owner_and_group(tmp_path: Path) -> None:
     status = (tmp_path / "socket").stat()
     assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (0o640, os.geteuid(), os.getegid())
     listener.close()
-    with pytest.raises(ListenError, match="there is no user nobody-at-all; correct owner="):
+    with pytest.raises(ListenError, match="there is no user nobody-at-all; create it, or correct owner="):
         listen(at(tmp_path / "socket", owner="nobody-at-all"))
-    with pytest.raises(ListenError, match="there is no group nobody-at-all; correct group="):
+    with pytest.raises(ListenError, match="there is no group nobody-at-all; create it, or correct group="):
         listen(at(tmp_path / "socket", group="nobody-at-all"))
     assert list(tmp_path.iterdir()) == []
 
