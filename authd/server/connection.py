@@ -47,9 +47,11 @@ class Connection:
 
     def send(self) -> bool:
         """Send what the conversation has to say; tell whether all of it is sent, or never can be."""
-        if not self._unsent:
-            self._unsent = self.conversation.take_output()
-        while self._unsent:
+        while True:
+            if not self._unsent:
+                self._unsent = self.conversation.take_output()
+                if not self._unsent:
+                    return True
             try:
                 sent = self.peer.send(self._unsent)
             except BlockingIOError:
@@ -59,7 +61,6 @@ class Connection:
                 self.conversation.closing = True
                 return True
             self._unsent = memoryview(self._unsent)[sent:]
-        return True
 
     def close(self) -> None:
         """Close.  Bytes that were not read would make the kernel tell the client of an error in place of the end."""

@@ -186,6 +186,8 @@ class Worker:
         elif events & ~select.EPOLLOUT:
             self._drop(connection)
             return
+        elif not connection.send():
+            return
         self._serve(connection)
 
     def _drop(self, connection: Connection) -> None:
