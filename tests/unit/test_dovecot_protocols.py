@@ -255,6 +255,16 @@ def test_users(size: int) -> None:
     assert client.conversation.at_rest
 
 
+def test_what_maildrop_says_where_it_is_built_for_it() -> None:
+    """It wants exactly these words, and stops at the first line that is none of them."""
+    for user, reply in (
+        (b"user", b"USER\t1\tuser@example.org\tuid=1000"),
+        (b"nobody", b"NOTFOUND\t1\n"),
+        (b"down", b"FAIL\t1\n"),
+    ):
+        assert userdb().say(b"VERSION\t1\t0\nUSER\t1\t%b\tservice=maildrop\n" % user).startswith(reply)
+
+
 def test_lists() -> None:
     entries = [Entry(name, uid, 5, b"/", b"", b"") for name, uid in ((b"a@x", 5), (b"b\t@x", 5), (b"root", 0))]
 
