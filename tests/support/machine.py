@@ -1,11 +1,14 @@
-"""A whole machine to install things on: this one's file system with everything that is written kept apart, processes and network
-of its own, and a real systemd if wanted.
+"""A whole machine to install things on.
+
+It is this one's file system with everything that is written kept apart; processes, devices, control groups and a network of its
+own; and a real systemd if wanted.
 
 Nothing in it reaches this machine, and it is gone at the end.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -16,24 +19,43 @@ from tests.support.processes import Service, end, wait_until
 SYSTEMD = "/lib/systemd/systemd"
 
 OFF = (
-    "binfmt",
-    "modules-load",
-    "sysctl",
-    "udevd",
-    "udev-trigger",
-    "remount-fs",
-    "update-utmp",
-    "networkd",
-    "resolved",
-    "timesyncd",
+    *("systemd-binfmt", "systemd-modules-load", "systemd-sysctl", "systemd-udevd", "systemd-udev-trigger"),
+    *("systemd-remount-fs", "systemd-update-utmp", "systemd-networkd", "systemd-resolved", "systemd-timesyncd"),
+    "systemd-tmpfiles-setup-dev",
+    "console-getty",
 )
-"""systemd's own services that would reach through to the real kernel, or wait for devices that are not there."""
+"""Services of systemd itself that would wait for devices that are not there, or reach through to the real kernel."""
+
+OFF_MOUNTS = (
+    *("dev-hugepages.mount", "dev-mqueue.mount", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount"),
+    *("sys-kernel-debug.mount", "sys-kernel-tracing.mount", "proc-sys-fs-binfmt_misc.automount"),
+)
 
 REAPER = "bash -c 'while :; do sleep 3600 & wait; done'"
 """A first process that does what the first process must, and no more."""
 
-LAYOUT = """set -e
+CONTROL_GROUPS = """set -e
+mkdir -p {root}
 mount -t tmpfs -o mode=755 tmpfs {root}
+mkdir {root}/named {root}/unified
+mount -t cgroup -o none,name=systemd cgroup {root}/named
+mount -t cgroup2 cgroup2 {root}/unified
+"""
+"""Both kinds of control groups, as they are on this machine, in a mount namespace of the script's own."""
+
+START = """mkdir {root}/named/{name} {root}/unified/{name}
+echo $$ >{root}/named/{name}/cgroup.procs
+echo $$ >{root}/unified/{name}/cgroup.procs
+exec unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh -c {layout}
+"""
+
+CLEAR = """for group in {root}/named/{name} {root}/unified/{name}; do
+    [ ! -d $group ] || find $group -depth -type d -exec rmdir {{}} +
+done
+"""
+
+LAYOUT = """set -e
+umount {root}/named {root}/unified
 cd {root}
 mkdir upper work root
 chmod 755 . upper root
@@ -41,22 +63,29 @@ mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 cd root
 mount -t proc proc proc
 mount -t sysfs sysfs sys
-mount --rbind /dev dev
+mount -t tmpfs -o mode=755 tmpfs dev
+for name in null zero full random urandom tty; do
+    touch dev/$name
+    mount --bind /dev/$name dev/$name
+done
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s fd/0 dev/stdin
+ln -s fd/1 dev/stdout
+ln -s fd/2 dev/stderr
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mkdir -p run/lock run/courier
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    mount -t cgroup2 cgroup2 sys/fs/cgroup
-else
-    mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
-    mkdir sys/fs/cgroup/systemd sys/fs/cgroup/unified
-    mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
-    mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
-fi
+mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
+mkdir sys/fs/cgroup/systemd sys/fs/cgroup/unified
+mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
 ip link set lo up
 rm -f usr/sbin/policy-rc.d etc/systemd/system/*.wants/*.service etc/systemd/system/*.wants/*.timer
-for name in {off}; do ln -sf /dev/null etc/systemd/system/systemd-$name.service; done
-ln -sf /dev/null etc/systemd/system/console-getty.service
+for name in {off}; do ln -sf /dev/null etc/systemd/system/$name; done
 rm -rf var/log/journal
 echo 'APT::Install-Recommends "false";' >etc/apt/apt.conf.d/99tests
 cp {archives}/*.deb var/cache/apt/archives/ 2>/dev/null || true
@@ -74,35 +103,16 @@ class Machine(Service):
         self.root = root
         self.systemd = systemd
         self.log = root.with_name(f"{root.name}.log")
+        self._name = f"authd-tests-{os.getpid()}-{root.parent.name}"
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
 
     def start(self) -> None:
         """Boot, and wait until its first services run."""
-        self.root.mkdir(parents=True, exist_ok=True)
         init = f"{SYSTEMD} --system --unit=multi-user.target" if self.systemd else REAPER
-        script = LAYOUT.format(
-            root=shlex.quote(str(self.root)), off=" ".join(OFF), init=init, archives=APART / "archives"
-        )
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    "unshare",
-                    "--mount",
-                    "--pid",
-                    "--net",
-                    "--uts",
-                    "--ipc",
-                    "--fork",
-                    "--kill-child",
-                    "sh",
-                    "-c",
-                    script,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        off = " ".join([*(f"{name}.service" for name in OFF), *OFF_MOUNTS])
+        layout = LAYOUT.format(root=shlex.quote(str(self.root)), off=off, init=init, archives=APART / "archives")
+        self._process = self._with_control_groups(START, layout)
         wait_until(self._is_up, "the machine is up")
 
     def stop(self) -> None:
@@ -113,12 +123,24 @@ class Machine(Service):
                 subprocess.run(["kill", "-KILL", str(self._init)], check=False, capture_output=True)
             end(self._process)
             self._process = None
+            wait_until(lambda: self._with_control_groups(CLEAR).wait() == 0, "its control groups are empty")
+
+    def _with_control_groups(self, script: str, layout: str = "") -> subprocess.Popen[bytes]:
+        """Run `script` where it sees this machine's control groups."""
+        whole = (CONTROL_GROUPS + script).format(
+            root=shlex.quote(str(self.root)), name=self._name, layout=shlex.quote(layout)
+        )
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                ["unshare", "--mount", "sh", "-c", whole], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def run(self, *words: str, check: bool = True, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in it; its output and complaints come together."""
         done = subprocess.run(
             [
-                *("nsenter", "-t", str(self._init), "-m", "-p", "-n", "-u", "-i", "-r", "-w", "--"),
+                *("nsenter", "-t", str(self._init), "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w", "--"),
                 *("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"),
                 *words,
             ],
