@@ -12,6 +12,7 @@ from typing import Any
 import pymysql
 import pymysql.constants
 import sqlalchemy
+import sqlalchemy.dialects.mysql  # now, while this process may still read everything
 from pymysql.charset import charset_by_name
 from pymysql.converters import encoders
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy
+import sqlalchemy.dialects.sqlite  # now, while this process may still read everything
 
 from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
