@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import require
 from tests.support.accounts import fill_sqlite, row
 from tests.support.apart import APART
+from tests.support.howto import block
 from tests.support.machine import SYSTEMD, Machine
 from tests.support.processes import wait_until
 from tests.support.sysconf import sqliterc
@@ -179,7 +180,15 @@ def test_priorities_in_the_journal_and_fail2ban(machine: Machine) -> None:
     machine.shell("journalctl -u authd -o short >/root/journal")
     found = machine.run("fail2ban-regex", "/root/journal", "/etc/fail2ban/filter.d/authd.conf").stdout
     assert re.search(r"(?m)^Lines: \d+ lines, 0 ignored, 3 matched", found), found
-    machine.shell("rm /etc/fail2ban/filter.d/authd.conf; systemctl reset-failed")
+    jail = machine.path("/etc/fail2ban/jail.d/authd.conf")
+    jail.write_text(block("../fail2ban", "/etc/fail2ban/jail.d/authd.conf"))
+    # Debian's own jail wants this file.
+    machine.shell("touch /var/log/auth.log")
+    assert machine.run("fail2ban-client", "-t").returncode == 0
+    said = machine.run("fail2ban-client", "-d").stdout
+    assert "['add', 'authd', 'systemd']" in said
+    assert re.search(r"\['set', 'authd', 'addjournalmatch', '_SYSTEMD_UNIT=authd.service'\]", said), said
+    machine.shell("rm /etc/fail2ban/*.d/authd.conf; systemctl reset-failed")
 
 
 def test_a_daemon_that_hangs_is_replaced(machine: Machine) -> None:
