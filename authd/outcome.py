@@ -45,7 +45,6 @@ class Reason(Enum):
     MISCONFIGURED = "module's configuration is broken"
     DISABLED = "disabled for this service by the account's options"
     REFUSED = "request refused"
-    INTERNAL = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
