@@ -18,6 +18,8 @@ from tests.support.processes import wait_until
 
 __all__ = ["packages"]
 
+pytestmark = pytest.mark.timeout(600)  # a package is built, and installed on machines of its own
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 STEP = re.compile(

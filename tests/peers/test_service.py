@@ -19,6 +19,8 @@ from tests.support.processes import wait_until
 from tests.support.sysconf import sqliterc
 from tests.support.wire import login
 
+pytestmark = pytest.mark.timeout(600)  # a package is built, and installed on machines of its own
+
 SOURCE = Path(__file__).parents[2]
 UNIT = SOURCE / "init" / "authd.service"
 DATABASE = "/etc/courier/accounts.db"
