@@ -11,16 +11,11 @@ Empty lines within authdata are skipped, so that an empty user name or password 
 
 from __future__ import annotations
 
-import base64
-import re
-
 from authd.protocol.request import Cram, Dropped, Login, Rejected, Request
+from authd.protocol.strict64 import decode_base64
 
 CRAM_DIGESTS = {b"cram-md5": "md5", b"cram-sha1": "sha1", b"cram-sha256": "sha256"}
 """Authentication types of CRAM, and the hash that each uses."""
-
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-"""Whole groups with their padding; Python's own decoder is lenient about what follows the padding."""
 
 
 def parse_auth_body(body: bytes) -> Request:
@@ -52,9 +47,9 @@ def _parse_login(service: bytes, fields: list[bytes]) -> Request:
 def _parse_cram(service: bytes, digest: str, fields: list[bytes]) -> Request:
     if len(fields) < 2:
         return Rejected(service, "CRAM without challenge or response")
-    if not all(_BASE64.fullmatch(field) for field in fields[:2]):
+    challenge, reply = decode_base64(fields[0]), decode_base64(fields[1])
+    if challenge is None or reply is None:
         return Rejected(service, "CRAM with invalid base64")
-    challenge, reply = base64.b64decode(fields[0]), base64.b64decode(fields[1])
     # A user name may have spaces; the digest has none.
     user, space, response = reply.rpartition(b" ")
     if not space:

@@ -19,7 +19,6 @@ what they take for a temporary failure is a connection that closes.  Clients of 
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
 
 from authd.outcome import Answer, Outcome
@@ -27,14 +26,13 @@ from authd.protocol.conversation import Listing, Terms
 from authd.protocol.dovecot import DovecotConversation, escape, line, parameters, parse_id
 from authd.protocol.request import Cram, Dropped, Login, Rejected, Request
 from authd.protocol.sasl import Challenge, Mechanism, Refusal, mechanism, offered
+from authd.protocol.strict64 import decode_base64
 
 MINOR = 2
 """The protocol's minor version that we say; the one since which failures have codes."""
 
 MOST_EXCHANGES = 256
 """Exchanges that one connection may have begun and not ended; Postfix has one."""
-
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 @dataclass(slots=True)
@@ -155,9 +153,10 @@ class DovecotAuthConversation(DovecotConversation):
     def _step(self, exchange: _Exchange, encoded: bytes | None) -> Request | None:
         """Go on with an exchange; return a request if it came to one."""
         self.remote_ip, self.secured = exchange.remote_ip, exchange.secured
-        if encoded is not None and not _BASE64.fullmatch(encoded):
+        response = None if encoded is None else decode_base64(encoded)
+        if encoded is not None and response is None:
             return self._reject(exchange.id, exchange.service, Refusal("invalid base64", code=b"invalid_base64"))
-        step = exchange.mechanism.step(None if encoded is None else base64.b64decode(encoded))
+        step = exchange.mechanism.step(response)
         if isinstance(step, Challenge):
             self._exchanges[exchange.id] = exchange
             self._output += line(b"CONT", exchange.id, base64.b64encode(step.text))

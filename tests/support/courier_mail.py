@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 
 from tests.support.courier import in_namespace
 from tests.support.howto import block
-from tests.support.processes import Service, end, free_tcp_port, wait_until
+from tests.support.processes import Service, end, free_tcp_port, tcp_port_answers, wait_until
 
 TCPD = "/usr/sbin/couriertcpd"
 LOGIN = {"imap": "/usr/lib/courier/courier/imaplogin", "pop3": "/usr/lib/courier/courier/courierpop3login"}
@@ -62,8 +61,4 @@ class CourierServer(Service):
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
+        return tcp_port_answers(self.port)

@@ -5,13 +5,12 @@ Debian 12's has its imap and pop3 from packages unpacked apart; Debian 13's is i
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from pathlib import Path
 
 from tests.support.apart import apart
 from tests.support.namespace import with_mounts
-from tests.support.processes import Service, end, free_tcp_port, wait_until
+from tests.support.processes import Service, end, free_tcp_port, tcp_port_answers, wait_until
 
 PROGRAMS = (
     "dovecot",
@@ -132,9 +131,4 @@ class Dovecot(Service):
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.logged()
-        try:
-            for port in (self.imap, self.pop3):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            return False
-        return self.lmtp.exists()
+        return all(map(tcp_port_answers, (self.imap, self.pop3))) and self.lmtp.exists()

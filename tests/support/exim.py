@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.apart import apart
 from tests.support.namespace import with_mounts
-from tests.support.processes import Service, end, free_tcp_port, wait_until
+from tests.support.processes import Service, end, free_tcp_port, tcp_port_answers, wait_until
 
 EXIM = apart("/usr/sbin/exim4")
 EXAMPLES = Path(apart("/etc/exim4/conf.d/auth/30_exim4-config_examples"))
@@ -106,8 +105,4 @@ class Exim(Service):
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.logged()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
+        return tcp_port_answers(self.port)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.processes import Service, end, free_tcp_port, wait_until
+from tests.support.processes import Service, end, free_tcp_port, tcp_port_answers, wait_until
 
 QUEUES = (
     "active",
@@ -131,11 +130,7 @@ class Postfix(Service):
         process = self._process
         assert process is not None
         assert process.poll() is None, (self.root / "start.log").read_text() + self.logged()
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
+        return tcp_port_answers(self.port)
 
     def logged(self) -> str:
         """Return all that it has logged."""

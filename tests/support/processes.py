@@ -57,6 +57,15 @@ def unix_socket_answers(path: Path) -> bool:
         return True
 
 
+def tcp_port_answers(port: int) -> bool:
+    """Tell whether somebody accepts connections on a TCP port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_tcp_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listened on a moment ago."""
     with socket.socket() as probe:
