@@ -45,6 +45,8 @@ demo: $(VENV)/installed
 
 setup: $(VENV)/installed-dev
 	tests/setup peers
+	$(BIN)/python -c 'import MySQLdb' 2>/dev/null || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mysqlclient]' || test "$$(id -u)" -ne 0
 
 test: setup lint
 	tests/run $(TEST_ARGS)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from authd.numbers import atoi
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Account:
     """One mailbox, as a module found it.
 
@@ -41,6 +41,22 @@ class Account:
     options: bytes | None = None
     crypt: bytes | None = field(default=None, repr=False)
     clear: bytes | None = field(default=None, repr=False)
+
+    def with_clear(self, password: bytes) -> Account:
+        """Return the account with `password` for its cleartext password."""
+        return Account(
+            self.address,
+            self.uid,
+            self.gid,
+            self.home,
+            self.username,
+            self.name,
+            self.maildir,
+            self.quota,
+            self.options,
+            self.crypt,
+            password,
+        )
 
     @property
     def maildir_path(self) -> bytes:

@@ -1,7 +1,8 @@
 """The modules of ``authmodulelist``, asked in their order.
 
 A reject goes on to the next module, a success and a temporary failure end the search; what a temporary failure means at a
-login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPFAIL``.
+login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPFAIL``.  What the chain is asked is an inquiry
+(``modules/inquiry.py``), which ``together.py`` runs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Literal
 
 from authd.account import Entry
 from authd.config.authdaemonrc import DaemonSettings
-from authd.modules.base import Module, Surroundings
+from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.inquiry import Inquiry
 from authd.modules.registry import make_modules
-from authd.outcome import Answer, Outcome, Reason, reject
+from authd.outcome import Answer, Outcome, Reason, reject, tempfail
 from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What one module was asked and said.
 
@@ -29,7 +31,7 @@ class Step:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What the whole chain said.
 
@@ -69,21 +71,21 @@ class Chain:
         self._login_tempfail = login_tempfail
         self._trace = trace
 
-    def lookup(self, request: Lookup) -> Decision:
+    def lookup(self, request: Lookup) -> Inquiry[Decision]:
         """Answer a ``PRE``, by all modules or by the one that it names."""
         modules = self._modules
         if request.authlist != EVERY_MODULE:
             modules = [module for module in modules if module.name.encode() == request.authlist]
             if not modules:
                 return Decision(Outcome.REJECT, (Step("", reject(Reason.NO_MODULE)),))
-        return self._ask(modules, lambda module: module.lookup(request.service, request.user))
+        return (yield from self._ask(modules, lambda module: module.lookup(request.service, request.user)))
 
     @property
     def has_cleartext(self) -> bool:
         """Whether some module has cleartext passwords, which CRAM needs."""
         return any(module.has_cleartext for module in self._modules)
 
-    def login(self, request: Login, otherwise: Literal["fail", "close"] | None = None) -> Decision:
+    def login(self, request: Login, otherwise: Literal["fail", "close"] | None = None) -> Inquiry[Decision]:
         """Answer an ``AUTH`` of type ``login``.
 
         :param otherwise: what a temporary failure means where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for each
@@ -95,7 +97,7 @@ class Chain:
             lambda module: (self._login_tempfail or otherwise or module.login_tempfail) == "fail",
         )
 
-    def cram(self, request: Cram) -> Decision:
+    def cram(self, request: Cram) -> Inquiry[Decision]:
         """Answer an ``AUTH`` of type ``cram-…``."""
         return self._ask(
             self._modules,
@@ -104,7 +106,7 @@ class Chain:
             ),
         )
 
-    def change_password(self, request: ChangePassword) -> Decision:
+    def change_password(self, request: ChangePassword) -> Inquiry[Decision]:
         """Answer a ``PASSWD``."""
         return self._ask(
             self._modules,
@@ -124,15 +126,18 @@ class Chain:
     def _ask(
         self,
         modules: Sequence[Module],
-        question: Callable[[Module], Answer],
+        question: Callable[[Module], Inquiry[Answer]],
         passes_over_tempfail: Callable[[Module], bool] = lambda module: False,
-    ) -> Decision:
+    ) -> Inquiry[Decision]:
         trace = self._trace
         steps: list[Step] = []
         for module in modules:
             if trace is not None:
                 trace(f"{module.name}: trying this module")
-            answer = question(module)
+            try:
+                answer = yield from question(module)
+            except TemporaryFailure as failure:
+                answer = tempfail(failure.reason, failure.detail)
             steps.append(Step(module.name, answer))
             stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module)
             if trace is not None and answer.outcome is not Outcome.OK:
@@ -143,6 +148,27 @@ class Chain:
         if trace is not None:
             trace("FAIL, all modules rejected")
         return Decision(Outcome.REJECT, tuple(steps))
+
+
+def surroundings_of(
+    settings: DaemonSettings,
+    report: Callable[[str], None],
+    notice: Callable[[str], None],
+    trace: Callable[[str], None] | None,
+) -> Surroundings:
+    """Return what `settings` tell the modules.
+
+    :param report, notice, trace: as in `Surroundings`.
+    """
+    return Surroundings(
+        settings.file.parent,
+        settings.database_timeout,
+        settings.batch,
+        settings.mysql_driver,
+        report,
+        notice,
+        trace,
+    )
 
 
 def make_chain(
@@ -157,5 +183,5 @@ def make_chain(
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
-    surroundings = Surroundings(settings.file.parent, settings.database_timeout, report, notice, trace)
+    surroundings = surroundings_of(settings, report, notice, trace)
     return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, trace)

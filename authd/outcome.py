@@ -47,7 +47,7 @@ class Reason(Enum):
     REFUSED = "request refused"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What one module said to one question.
 

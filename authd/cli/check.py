@@ -7,12 +7,13 @@ import pwd
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from authd.chain import surroundings_of
 from authd.cli.common import FAILED, OK, complain, configuration
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
-from authd.modules.base import Module, Surroundings
+from authd.modules.base import Module
 from authd.modules.registry import MODULES
 from authd.server.listener import ListenError, check_directory, owner_ids
 from authd.server.privileges import PrivilegeError, become
@@ -72,7 +73,7 @@ def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Ite
 
 def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:
     """Make the modules as the daemon does at its start, and try them as the user that it becomes."""
-    surroundings = Surroundings(settings.file.parent, settings.database_timeout, complain, complain, None)
+    surroundings = surroundings_of(settings, complain, complain, None)
     modules: list[Module] = []
     for name in settings.modules:
         kind = MODULES.get(name)

@@ -12,6 +12,7 @@ from authd.config import authdaemonrc
 from authd.outcome import Outcome
 from authd.protocol.request import EVERY_MODULE, ChangePassword, Login, Lookup
 from authd.server.log import printable
+from authd.together import settle_one
 
 
 def explain(file: Path, service: bytes, user: bytes, passwords: Sequence[bytes]) -> int:
@@ -25,11 +26,12 @@ def explain(file: Path, service: bytes, user: bytes, passwords: Sequence[bytes])
     chain = quiet_chain(settings)
     try:
         if len(passwords) == 2:
-            decision = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))
+            inquiry = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))
         elif passwords:
-            decision = chain.login(Login(service, user, passwords[0]))
+            inquiry = chain.login(Login(service, user, passwords[0]))
         else:
-            decision = chain.lookup(Lookup(EVERY_MODULE, service, user))
+            inquiry = chain.lookup(Lookup(EVERY_MODULE, service, user))
+        decision = settle_one(inquiry)
     finally:
         chain.close()
     print(f"configuration: {settings.file}")

@@ -59,6 +59,20 @@ SETTINGS = (
         "Seconds that a database may take to connect or to answer before it counts as down.",
     ),
     Setting(
+        "AUTHD_BATCH",
+        number_between(1, 256),
+        64,
+        "How many lookups that wait at the same time may go into one query; 1 asks them one by one, as is always done where a "
+        "clause replaces the query.",
+    ),
+    Setting(
+        "AUTHD_MYSQL_DRIVER",
+        one_of("pymysql", "mysqlclient"),
+        "pymysql",
+        "Library that authmysql talks to the database by: `pymysql`, or the faster `mysqlclient`, which "
+        "`pip install 'authd[mysqlclient]'` installs.",
+    ),
+    Setting(
         "AUTHD_LISTEN",
         listeners,
         (),
@@ -112,6 +126,8 @@ class DaemonSettings:
     logger_facility: str
     login_tempfail: str | None
     database_timeout: int
+    batch: int
+    mysql_driver: str
     added_listeners: tuple[ListenerSettings, ...]
     user: str
     remarks: tuple[Problem, ...] = ()
@@ -217,6 +233,8 @@ def parse(content: str, file: Path) -> DaemonSettings:
         logger_facility=facility,
         login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
         database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
+        batch=values["AUTHD_BATCH"],
+        mysql_driver=values["AUTHD_MYSQL_DRIVER"],
         added_listeners=values["AUTHD_LISTEN"],
         user=values["AUTHD_USER"],
         remarks=tuple(problems),

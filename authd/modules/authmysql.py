@@ -1,10 +1,11 @@
-"""authmysql: accounts in MariaDB or MySQL, by PyMySQL."""
+"""authmysql: accounts in MariaDB or MySQL, by PyMySQL or mysqlclient."""
 
 from __future__ import annotations
 
 import codecs
+import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from pymysql.converters import encoders
 
 from authd.account import Account
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
+from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
-from authd.modules.base import TemporaryFailure
+from authd.modules.base import Surroundings, TemporaryFailure
 from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import MYSQL
 from authd.numbers import unsigned
@@ -27,6 +29,9 @@ from authd.outcome import Reason
 
 DEFAULT_CHARACTER_SET = "utf8mb4"
 DEFAULT_PORT = 3306
+
+MYSQLCLIENT = "mysqlclient"
+"""Value of ``AUTHD_MYSQL_DRIVER``."""
 
 SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108 - where MySQL that was built from source has it
 """Where servers keep their socket; C's client library has one of them compiled in for ``localhost``."""
@@ -44,6 +49,24 @@ class AuthMysql(SqlModule):
     def parse(self, file: Path) -> SqlSettings:
         return load_mysqlrc(file)
 
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._uses_mysqlclient = surroundings.mysql_driver == MYSQLCLIENT
+        if self._uses_mysqlclient:
+            try:
+                # Now, while this process may still read everything.
+                importlib.import_module("MySQLdb.cursors")
+                importlib.import_module("sqlalchemy.dialects.mysql.mysqldb")
+            except ImportError as error:
+                raise ConfigError(
+                    Problem(
+                        surroundings.sysconfdir / "authdaemonrc",
+                        f"{MYSQLCLIENT} can't be loaded: {error}",
+                        "pip install 'authd[mysqlclient]', or remove the setting",
+                        setting="AUTHD_MYSQL_DRIVER",
+                    )
+                ) from None
+        super().__init__(surroundings)
+
     def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
         arguments = connect_arguments(settings, self._surroundings.timeout)
         wanted = settings.values["MYSQL_CHARACTER_SET"]
@@ -53,8 +76,8 @@ class AuthMysql(SqlModule):
                 "correct the name"
             )
         return sqlalchemy.create_engine(
-            "mysql+pymysql://",
-            creator=lambda: pymysql.connect(**arguments),
+            "mysql+mysqldb://" if self._uses_mysqlclient else "mysql+pymysql://",
+            creator=lambda: _mysqlclient(arguments) if self._uses_mysqlclient else pymysql.connect(**arguments),
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
             pool_size=1,
@@ -68,9 +91,9 @@ class AuthMysql(SqlModule):
         except UnicodeDecodeError as error:
             raise Unbindable(str(error)) from None
 
-    def text_of(self, value: Any) -> bytes | None:
-        # The connection is told to convert nothing; what is not bytes is a driver's own NULL.
-        return value if value is None else bytes(value)
+    def texts_of(self, row: Sequence[Any]) -> Sequence[bytes | None]:
+        # The connection is told to convert nothing.
+        return row
 
     def account_of(self, columns: Sequence[bytes | None]) -> Account:
         login, crypt, clear, uid, gid, home, maildir, quota, name, options = (column or None for column in columns)
@@ -132,7 +155,21 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
     if any(tls.values()):
         # As Courier's client has it: the authority is verified where one is given, the host name is not.
         arguments["ssl"] = {**{name: value for name, value in tls.items() if value}, "check_hostname": False}
+    elif "unix_socket" in arguments:
+        # Loading the system's authorities, in case that the server wants TLS, takes longer than all else of a connection.
+        arguments["ssl_disabled"] = True
     return arguments
+
+
+def _mysqlclient(arguments: Mapping[str, Any]) -> Any:
+    """Return a connection of mysqlclient's by PyMySQL's `arguments`."""
+    changed = {name: value for name, value in arguments.items() if name not in ("ssl_disabled", "conv", "ssl")}
+    if "ssl" in arguments:
+        changed["ssl"] = {name: value for name, value in arguments["ssl"].items() if name != "check_hostname"}
+    connection = importlib.import_module("MySQLdb").connect(**changed, conv={})
+    # As what is bound was decoded; the library's own choice is another for some character sets.
+    connection.encoding = _encoding(arguments["charset"])
+    return connection
 
 
 def _character_set(settings: SqlSettings) -> str:

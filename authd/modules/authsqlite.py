@@ -17,8 +17,10 @@ from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
+from authd.modules.inquiry import Inquiry
 from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import SQLITE
+from authd.modules.statements import Clause, Query
 from authd.numbers import MAX_UID, atoi, unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
 
@@ -57,12 +59,8 @@ class AuthSqlite(SqlModule):
         except UnicodeDecodeError as error:
             raise Unbindable(str(error)) from None
 
-    def text_of(self, value: Any) -> bytes | None:
-        if value is None or isinstance(value, bytes):
-            return value
-        if isinstance(value, float):
-            return sqlite_real(value)
-        return str(value).encode()
+    def texts_of(self, row: Sequence[Any]) -> Sequence[bytes | None]:
+        return [_bytes(value) for value in row]
 
     def account_of(self, columns: Sequence[bytes | None]) -> Account:
         login, crypt, clear, uid, gid, home, maildir, quota, name, options = columns
@@ -84,16 +82,16 @@ class AuthSqlite(SqlModule):
         uid, gid = (atoi(column or b"") % (MAX_UID + 1) for column in columns[1:3])
         return replace(super().entry_of(columns), uid=uid, gid=gid)
 
-    def lookup(self, service: bytes, user: bytes) -> Answer:
-        return _with_home(super().lookup(service, user))
+    def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
+        return _with_home((yield from super().lookup(service, user)))
 
-    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Answer:
-        return _with_home(super().cram(service, user, digest, challenge, response))
+    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
+        return _with_home((yield from super().cram(service, user, digest, challenge, response)))
 
-    def _account_of_rows(self, rows: Sequence[Any]) -> Account:
+    def _account_of_rows(self, query: Query | Clause, rows: Sequence[Any]) -> Account:
         if len(rows) > 1:
             raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
-        return super()._account_of_rows(rows)
+        return super()._account_of_rows(query, rows)
 
 
 def _with_home(answer: Answer) -> Answer:
@@ -101,6 +99,12 @@ def _with_home(answer: Answer) -> Answer:
     if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
         return reject(Reason.NO_HOME, answer.account)
     return answer
+
+
+def _bytes(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    return sqlite_real(value) if isinstance(value, float) else str(value).encode()
 
 
 def _connect(path: str, timeout: int) -> sqlite3.Connection:
@@ -122,7 +126,7 @@ def _text(value: Any) -> str | None:
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    return (sqlite_real(value) if isinstance(value, float) else str(value).encode()).decode()
+    return (_bytes(value) or b"").decode()
 
 
 def sqlite_real(value: float) -> bytes:

@@ -1,7 +1,7 @@
 """The interface that every module implements.
 
-A module finds accounts; checking passwords against what it found is the same for all, and stands here.  A module whose back
-end checks passwords itself overrides `Module.login`.
+A module finds accounts; checking passwords against what it found is the same for all, and stands here, as inquiries (see
+``inquiry.py``).  A module whose back end checks passwords itself overrides `Module.login`.
 
 Construction is cheap and happens before the daemon forks: it reads the module's file and connects to nothing.  Connections
 are made in the worker, at the first question.
@@ -10,15 +10,16 @@ are made in the worker, at the first question.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
-from authd.outcome import Answer, Outcome, Reason, phrase, reject, tempfail
-from authd.passwords import Verdict, hash_like, hash_password, verify, verify_clear, verify_cram
+from authd.modules.inquiry import Check, Find, Inquiry
+from authd.outcome import Answer, Outcome, Reason, phrase, reject
+from authd.passwords import Verdict, hash_like, hash_password, verify_clear, verify_cram
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Surroundings:
 
     :param sysconfdir: directory of the configuration files.
     :param timeout: seconds that the back end may take to connect or to answer.
+    :param batch: how many lookups that wait may go into one question to the back end.
+    :param mysql_driver: ``pymysql`` or ``mysqlclient``.
     :param report: writes one line to the log, for a problem that the administrator must mend.
     :param notice: writes one line to the log, for what is good to know.
     :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows, never given a secret; ``None`` where nobody reads it.
@@ -34,6 +37,8 @@ class Surroundings:
 
     sysconfdir: Path
     timeout: int
+    batch: int
+    mysql_driver: str
     report: Callable[[str], None]
     notice: Callable[[str], None]
     trace: Callable[[str], None] | None
@@ -106,63 +111,61 @@ class Module(ABC):
     def close(self) -> None:
         """Give connections back; the module may be asked again afterwards."""
 
-    def lookup(self, service: bytes, user: bytes) -> Answer:
+    def find_each(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Account | TemporaryFailure | None]:
+        """Return what `find` has to say about each service and user, in their order.
+
+        A module whose back end is asked about many at the cost of one overrides it.
+        """
+        findings: list[Account | TemporaryFailure | None] = []
+        for service, user in wanted:
+            try:
+                findings.append(self.find(service, user))
+            except TemporaryFailure as failure:
+                findings.append(failure)
+        return findings
+
+    def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
         """Answer a ``PRE``."""
-        return self._ask(service, user, _found)
+        account: Account | None = yield Find(self, service, user)
+        return reject(Reason.NO_SUCH_USER) if account is None else Answer(Outcome.OK, Reason.FOUND, account)
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Answer:
+    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
         """Answer an ``AUTH`` of type ``login``; the account's `clear` is the password that was given."""
-        return self._ask(
-            service,
-            user,
-            lambda account: self._compare(account, password),
-            nobody=lambda: verify(password, self._typical_hash),
-        )
+        account: Account | None = yield Find(self, service, user)
+        if account is None:
+            return (yield from self._nobody(password))
+        return (yield from self._compare(account, password))
 
-    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Answer:
+    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
         """Answer an ``AUTH`` of type ``cram-…``."""
+        account: Account | None = yield Find(self, service, user)
+        # For its cost where there is no account, as below.
+        verdict = verify_cram((account.clear if account else None) or DECOY_HASH, digest, challenge, response)
+        if account is None:
+            return reject(Reason.NO_SUCH_USER)
+        return _judge(account, verdict) if account.clear else reject(Reason.NO_CLEARTEXT, account)
 
-        def compare(account: Account) -> Answer:
-            if not account.clear:
-                return reject(Reason.NO_CLEARTEXT, account)
-            return _judge(account, verify_cram(account.clear, digest, challenge, response))
-
-        return self._ask(service, user, compare, nobody=lambda: verify_cram(DECOY_HASH, digest, challenge, response))
-
-    def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Answer:
+    def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
         """Answer a ``PASSWD``: check the old password, then store the new one."""
+        account: Account | None = yield Find(self, service, user)
+        if account is None:
+            return (yield from self._nobody(old))
+        answer = yield from self._compare(account, old)
+        if answer.outcome is not Outcome.OK:
+            return answer
+        if not self.set_password(service, user, new, hash_like(new, account.crypt)):
+            return reject(Reason.NOT_CHANGED, account, "no row was updated")
+        return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
 
-        def change(account: Account) -> Answer:
-            answer = self._compare(account, old)
-            if answer.outcome is not Outcome.OK:
-                return answer
-            if not self.set_password(service, user, new, hash_like(new, account.crypt)):
-                return reject(Reason.NOT_CHANGED, account, "no row was updated")
-            return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
-
-        return self._ask(service, user, change, nobody=lambda: verify(old, self._typical_hash))
-
-    def _ask(
-        self,
-        service: bytes,
-        user: bytes,
-        judge: Callable[[Account], Answer],
-        nobody: Callable[[], object] = lambda: None,
-    ) -> Answer:
-        """Find the account and let `judge` decide; call `nobody` for its cost where there is none."""
-        try:
-            account = self.find(service, user)
-            if account is not None:
-                return judge(account)
-        except TemporaryFailure as failure:
-            return tempfail(failure.reason, failure.detail)
-        nobody()
+    def _nobody(self, password: bytes) -> Inquiry[Answer]:
+        """Reject a user that there is not, at the cost of one whose password is wrong."""
+        yield Check(password, self._typical_hash)
         return reject(Reason.NO_SUCH_USER)
 
-    def _compare(self, account: Account, password: bytes) -> Answer:
+    def _compare(self, account: Account, password: bytes) -> Inquiry[Answer]:
         """Check `password` against the account's hash, or against its cleartext where there is no hash."""
         if account.crypt:
-            verdict = verify(password, account.crypt)
+            verdict: Verdict = yield Check(password, account.crypt)
             if verdict is not Verdict.UNUSABLE:
                 self._typical_hash = account.crypt
         elif account.clear:
@@ -177,13 +180,9 @@ DECOY_HASH = hash_password(b"decoy", "sha512-crypt")
 real hash and uses that."""
 
 
-def _found(account: Account) -> Answer:
-    return Answer(Outcome.OK, Reason.FOUND, account)
-
-
 def _judge(account: Account, verdict: Verdict, password: bytes | None = None) -> Answer:
     if verdict is Verdict.MATCH:
         if password is not None:
-            account = replace(account, clear=password)
+            account = account.with_clear(password)
         return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, account)
     return reject(Reason.WRONG_PASSWORD if verdict is Verdict.MISMATCH else Reason.UNUSABLE_HASH, account)

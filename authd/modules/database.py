@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from authd.modules.base import TemporaryFailure
-from authd.modules.sqltext import Statement, render
+from authd.modules.statements import Prepared
 from authd.outcome import Reason
 
 T = TypeVar("T")
@@ -36,25 +36,26 @@ class Database:
         self._notice = notice
         self._engine: sqlalchemy.Engine | None = None
         self._connection: sqlalchemy.Connection | None = None
-        self._rendered: dict[Statement, tuple[str, tuple[str, ...]]] = {}
+        self._raw: Any = None
+        self._errors: type[Exception] = sqlalchemy.exc.DBAPIError
 
-    def rows(self, statement: Statement, values: dict[str, Any]) -> list[Any]:
+    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return all rows of a query.
 
         :raises TemporaryFailure: if the server can't be reached or refuses the query.
         """
         return self._run(statement, values, _all_rows)
 
-    def update(self, statement: Statement, values: dict[str, Any]) -> int:
+    def update(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Run a statement that may carry secrets, and return the number of rows that it matched.
 
         :raises TemporaryFailure: as `rows`; what the server's message quotes is left out, since it may be a value.
         """
-        return self._run(statement, values, lambda result: int(result.rowcount), secret=True)
+        return self._run(statement, values, lambda cursor: int(cursor.rowcount), secret=True)
 
     def close(self) -> None:
         """Close the connection; the next statement makes a new one."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._raw = self._connection, None, None
         engine, self._engine = self._engine, None
         # A connection whose server is gone can't say goodbye, and need not.
         with suppress(SQLAlchemyError, OSError):
@@ -64,21 +65,20 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    def _run(
-        self,
-        statement: Statement,
-        values: dict[str, Any],
-        read: Callable[[sqlalchemy.CursorResult[Any]], T],
-        secret: bool = False,
-    ) -> T:
+    def _run(self, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T], secret: bool = False) -> T:
         started = time.monotonic()
         while True:
             connection, fresh = self._connected()
-            text, names = self._rendered_for(statement, connection)
             try:
-                return read(connection.exec_driver_sql(text, tuple(values[name] for name in names)))
-            except DBAPIError as error:
-                lost = error.connection_invalidated
+                # SQLAlchemy makes and judges connections; a statement of which nothing is to be translated goes by itself.
+                cursor = connection.cursor()
+                try:
+                    cursor.execute(statement.text, values)
+                    return read(cursor)
+                finally:
+                    cursor.close()
+            except self._errors as error:
+                lost = self._is_lost(error, connection)
                 if lost:
                     self.close()
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
@@ -89,29 +89,29 @@ class Database:
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
                 self._notice(f"connection to the database was lost ({server_message(error)}), connecting again")
 
-    def _connected(self) -> tuple[sqlalchemy.Connection, bool]:
-        """Return the connection, and whether it was made just now."""
-        if self._connection is not None:
-            return self._connection, False
+    def _connected(self) -> tuple[Any, bool]:
+        """Return the driver's connection, and whether it was made just now."""
+        if self._raw is not None:
+            return self._raw, False
         try:
             if self._engine is None:
                 self._engine = self._make_engine()
+                self._errors = self._engine.dialect.loaded_dbapi.Error
             self._connection = self._engine.connect()
+            self._raw = self._connection.connection.dbapi_connection
         except (SQLAlchemyError, OSError, RuntimeError, ValueError) as error:
             raise TemporaryFailure(Reason.UNREACHABLE, server_message(error)) from None
-        return self._connection, True
+        return self._raw, True
 
-    def _rendered_for(self, statement: Statement, connection: sqlalchemy.Connection) -> tuple[str, tuple[str, ...]]:
-        rendered = self._rendered.get(statement)
-        if rendered is None:
-            rendered = self._rendered[statement] = render(statement, connection.dialect.paramstyle)
-        return rendered
+    def _is_lost(self, error: Any, connection: Any) -> bool:
+        return self._engine is not None and self._engine.dialect.is_disconnect(error, connection, None)
 
 
-def _all_rows(result: sqlalchemy.CursorResult[Any]) -> list[Any]:
-    if not result.returns_rows:
+def _all_rows(cursor: Any) -> Sequence[Any]:
+    if cursor.description is None:
         raise TemporaryFailure(Reason.QUERY_FAILED, "the statement is not one that returns rows")
-    return list(result.fetchall())
+    rows: Sequence[Any] = cursor.fetchall()
+    return rows
 
 
 def server_message(error: BaseException) -> str:

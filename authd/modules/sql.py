@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +20,8 @@ from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.database import Database
-from authd.modules.sqltext import Parameter, Statement, Syntax, shown, unknown_variables
-from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Statements
+from authd.modules.sqltext import Syntax, shown, unknown_variables
+from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements
 from authd.numbers import unsigned
 from authd.outcome import Reason
 
@@ -64,8 +65,8 @@ class SqlModule(Module):
         """Return `value` as the driver binds it; raise `Unbindable` if it can't."""
 
     @abstractmethod
-    def text_of(self, value: Any) -> bytes | None:
-        """Return a column's value as the bytes that the database's C interface would give; ``None`` for NULL."""
+    def texts_of(self, row: Sequence[Any]) -> Sequence[bytes | None]:
+        """Return a row's values as the bytes that the database's C interface would give; ``None`` for NULL."""
 
     @abstractmethod
     def account_of(self, columns: Sequence[bytes | None]) -> Account:
@@ -106,17 +107,101 @@ class SqlModule(Module):
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         self._refresh()
-        statements = self._statements
-        statement = statements.delivery if service == DELIVERY_SERVICE else statements.select
+        return self._find_one(self._query_for(service), service, user)
+
+    def find_each(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Account | TemporaryFailure | None]:
+        self._refresh()
+        together: dict[Query, list[int]] = {}
+        findings: list[Account | TemporaryFailure | None] = [None] * len(wanted)
+        alone: list[int] = []
+        for place, (service, _) in enumerate(wanted):
+            query = self._query_for(service)
+            if isinstance(query, Query) and query.joinable:
+                together.setdefault(query, []).append(place)
+            else:
+                alone.append(place)
+        most = self._surroundings.batch
+        for query, places in together.items():
+            for start in range(0, len(places), most):
+                alone += self._find_many(query, places[start : start + most], wanted, findings)
+        failure: TemporaryFailure | None = None
+        for place in alone:
+            service, user = wanted[place]
+            try:
+                # Nobody waits for a database that is down once for every request.
+                findings[place] = failure or self._find_one(self._query_for(service), service, user)
+            except TemporaryFailure as error:
+                findings[place] = error
+                failure = error if error.reason is Reason.UNREACHABLE else None
+        return findings
+
+    def _find_many(
+        self,
+        query: Query,
+        places: Sequence[int],
+        wanted: Sequence[tuple[bytes, bytes]],
+        findings: list[Account | TemporaryFailure | None],
+    ) -> list[int]:
+        """Look up those at `places` by few statements; return the places of those who must be asked about alone."""
+        left: dict[Any, list[int]] = {}
+        for place in places:
+            with suppress(Unbindable):
+                left.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
+        alone: list[int] = []
+        # Who got no row may be equal to somebody before, who got it, so those are asked about again; where no row comes there is
+        # none for anybody.
+        while len(left) > 1:
+            users = list(left)
+            statement = query.many(len(users))
+            values = {f"user{number}": user for number, user in enumerate(users)}
+            self._trace("query", statement, values)
+            try:
+                rows = self._database.rows(statement, values)
+            except TemporaryFailure as failure:
+                if failure.reason is Reason.UNREACHABLE:
+                    for place in (place for same in left.values() for place in same):
+                        findings[place] = failure
+                    return alone
+                break
+            if not rows:
+                return alone
+            found: dict[Any, list[Any]] = {}
+            for row in rows:
+                found.setdefault(row[-1], []).append(row)
+            for number, of_one in found.items():
+                same = left.pop(users[int(number)]) if number is not None else []
+                if len(of_one) > 1:
+                    alone += same
+                    continue
+                for place in same:
+                    findings[place] = self._finding(query, of_one)
+            if None in found:
+                break
+        return alone + [place for same in left.values() for place in same]
+
+    def _find_one(self, query: Query | Clause, service: bytes, user: bytes) -> Account | None:
         try:
-            values = self._values(statement, service, user)
+            values = self._values(query.one, service, user)
         except Unbindable:
             return None
-        self._trace("query", statement, values)
-        rows = self._database.rows(statement, values)
+        self._trace("query", query.one, values)
+        rows = self._database.rows(query.one, values)
         if not rows:
             return None
-        return self._account_of_rows(rows)
+        return self._account_of_rows(query, rows)
+
+    def _finding(self, query: Query, rows: Sequence[Any]) -> Account | TemporaryFailure:
+        try:
+            return self._account_of_rows(query, rows)
+        except TemporaryFailure as failure:
+            return failure
+
+    def _query_for(self, service: bytes) -> Query | Clause:
+        return self._statements.delivery if service == DELIVERY_SERVICE else self._statements.select
+
+    def _login_of(self, user: bytes) -> bytes:
+        """Return the login that the default statements ask for."""
+        return user if not self._default_domain or b"@" in user else user + b"@" + self._default_domain
 
     def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
         statement = self._statements.chpass
@@ -138,7 +223,8 @@ class SqlModule(Module):
             raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to enumerate with")
         self._trace("query", statement, {})
         for row in self._database.rows(statement, self._values(statement, b"enumerate", b"")):
-            columns = self._columns(row, 6)
+            texts = self.texts_of(row[:6])
+            columns = [*texts, *[None] * (6 - len(texts))]
             if columns[0] or self.enumerates_nameless:
                 yield self.entry_of(columns)
 
@@ -171,31 +257,29 @@ class SqlModule(Module):
     def close(self) -> None:
         self._database.close()
 
-    def _account_of_rows(self, rows: Sequence[Any]) -> Account:
+    def _account_of_rows(self, query: Query | Clause, rows: Sequence[Any]) -> Account:
         row = rows[0]
-        if len(row) < 6:
+        columns = self.texts_of(query.columns(row))
+        if isinstance(query, Clause) and len(row) < 6:
             raise TemporaryFailure(Reason.INCOMPLETE_ROW, f"{len(row)} columns, at least 6 are needed")
-        return self.account_of(self._columns(row, 10))
+        return self.account_of(columns)
 
-    def _columns(self, row: Sequence[Any], wanted: int) -> list[bytes | None]:
-        columns = [self.text_of(value) for value in row[:wanted]]
-        return columns + [None] * (wanted - len(columns))
-
-    def _values(self, statement: Statement, service: bytes, user: bytes, **more: bytes) -> dict[str, Any]:
+    def _values(self, statement: Prepared, service: bytes, user: bytes, **more: bytes) -> dict[str, Any]:
         """Return what the parameters of `statement` stand for; ``user`` is the login of the default statements.
 
         :raises Unbindable: if one of them can't be bound.
         """
-        default = self._default_domain
+        if statement.names == ("user",):
+            return {"user": self.bindable(self._login_of(user))}
         local_part, at, domain = user.partition(b"@")
         values = {
-            "user": user if at or not default else user + b"@" + default,
+            "user": self._login_of(user),
             "local_part": local_part,
-            "domain": domain if at else default,
+            "domain": domain if at else self._default_domain,
             "service": service,
             **more,
         }
-        return {part.name: self.bindable(values[part.name]) for part in statement if isinstance(part, Parameter)}
+        return {name: self.bindable(values[name]) for name in statement.names}
 
     def _refresh(self) -> None:
         if self._file.refresh():
@@ -217,9 +301,9 @@ class SqlModule(Module):
     def _report(self, message: str) -> None:
         self._surroundings.report(f"{self.name}: {message}")
 
-    def _trace(self, kind: str, statement: Statement, values: Mapping[str, Any]) -> None:
+    def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:
         if self._surroundings.trace is not None:
-            self._surroundings.trace(f"SQL {kind}: {shown(statement, values)}")
+            self._surroundings.trace(f"SQL {kind}: {shown(statement.parts, values)}")
 
     def _setting_named_in(self, message: str) -> str:
         """Return the setting whose value has the name that the database's message quotes."""
@@ -236,5 +320,5 @@ class SqlModule(Module):
         return "correct the expression or clause, or the table"
 
 
-def _is_update(statement: Statement) -> bool:
-    return isinstance(statement[0], str) and statement[0].lstrip()[:6].upper() == "UPDATE"
+def _is_update(statement: Prepared) -> bool:
+    return statement.text.lstrip()[:6].upper() == "UPDATE"

@@ -43,11 +43,13 @@ class Syntax:
     :param backslash_escapes: whether a backslash in a string literal escapes the next character.
     :param hash_comments: whether ``#`` begins a comment.
     :param concatenate: joins SQL expressions, each a list of parts, into one that concatenates them.
+    :param paramstyle: how the driver marks parameters; see `render`.
     """
 
     backslash_escapes: bool
     hash_comments: bool
     concatenate: Callable[[Sequence[Statement]], Statement]
+    paramstyle: str
 
 
 def _mysql_concatenate(expressions: Sequence[Statement]) -> Statement:
@@ -68,8 +70,8 @@ def _joined(opening: str, expressions: Sequence[Statement], separator: str, clos
     return tuple(parts)
 
 
-MYSQL = Syntax(backslash_escapes=True, hash_comments=True, concatenate=_mysql_concatenate)
-SQLITE = Syntax(backslash_escapes=False, hash_comments=False, concatenate=_standard_concatenate)
+MYSQL = Syntax(backslash_escapes=True, hash_comments=True, concatenate=_mysql_concatenate, paramstyle="pyformat")
+SQLITE = Syntax(backslash_escapes=False, hash_comments=False, concatenate=_standard_concatenate, paramstyle="named")
 
 
 def substitute(clause: str, variables: Iterable[str], syntax: Syntax) -> Statement:
@@ -101,22 +103,19 @@ def unknown_variables(clause: str, variables: Iterable[str]) -> list[str]:
     return [name for name in VARIABLE.findall(clause) if name not in known]
 
 
-def render(statement: Statement, paramstyle: str) -> tuple[str, tuple[str, ...]]:
-    """Return the text of `statement` for a driver, and the names of its parameters in their order.
+def render(statement: Statement, paramstyle: str) -> str:
+    """Return the text of `statement` for a driver that takes its parameters by their names.
 
-    :param paramstyle: the driver's, in the terms of PEP 249.
-    :raises ValueError: if `paramstyle` is not positional.
+    :param paramstyle: ``named`` or ``pyformat``, in the terms of PEP 249.
+    :raises ValueError: if it is another.
     """
-    if paramstyle in ("format", "pyformat"):
-        mark, double = "%s", True
-    elif paramstyle == "qmark":
-        mark, double = "?", False
-    else:
-        raise ValueError(f"paramstyle {paramstyle}")
-    text = "".join(
-        mark if isinstance(part, Parameter) else part.replace("%", "%%") if double else part for part in statement
-    )
-    return text, tuple(part.name for part in statement if isinstance(part, Parameter))
+    if paramstyle == "pyformat":
+        return "".join(
+            f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in statement
+        )
+    if paramstyle == "named":
+        return "".join(f":{part.name}" if isinstance(part, Parameter) else part for part in statement)
+    raise ValueError(f"paramstyle {paramstyle}")
 
 
 def shown(statement: Statement, values: Mapping[str, Any]) -> str:

@@ -2,15 +2,104 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import EMPTY, SqlSettings
-from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, substitute
+from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, render, substitute
 
 LOOKUP_VARIABLES = ("local_part", "domain", "service")
 CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
 """A password change has no service in Courier's clause."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A statement, and its text as the driver takes it.
+
+    :param names: of its parameters.
+    """
+
+    parts: Statement
+    text: str
+    names: tuple[str, ...]
+
+
+def prepare(parts: Statement, syntax: Syntax) -> Prepared:
+    """Return `parts` with all that has to be done once."""
+    names = tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Parameter)))
+    return Prepared(parts, render(parts, syntax.paramstyle), names)
+
+
+class Query:
+    """A query for accounts, by default Courier's, which can ask for several at once.
+
+    A default query leaves out the columns whose setting is absent, and knows what they would have been.
+
+    :param fields: SQL expressions of an account's ten columns, the login first.
+    :param tail: what follows ``WHERE login = $(user)``.
+    """
+
+    def __init__(self, fields: Sequence[str], table: str, where: str, syntax: Syntax) -> None:
+        asked = list(dict.fromkeys(field for field in fields if field != EMPTY))
+        self._columns = ", ".join(asked)
+        self._place = [asked.index(field) if field != EMPTY else None for field in fields]
+        self._login = fields[0]
+        self._table = table
+        self._where = where
+        self._syntax = syntax
+        self._many: dict[int, Prepared] = {}
+        self.joinable = not any(_NOT_BY_ROW.search(part) for part in (*fields, where))
+        """Whether `many` tells the same of each user as `one`: every row by itself."""
+        self.one = prepare(
+            (f"SELECT {self._columns} FROM {table} WHERE {self._login} = ", Parameter("user"), f" AND ({where})"),
+            syntax,
+        )
+
+    def many(self, count: int) -> Prepared:
+        """Return the query for `count` users ``user0`` and so on; its last column is the number of the user.
+
+        Of users who are equal to the database, by a collation that ignores case for instance, the first gets the row.
+        """
+        prepared = self._many.get(count)
+        if prepared is None:
+            parts: list[str | Parameter] = [f"SELECT {self._columns}, CASE {self._login}"]
+            for number in range(count):
+                parts += [" WHEN ", Parameter(f"user{number}"), f" THEN {number}"]
+            parts.append(f" END FROM {self._table} WHERE {self._login} IN (")
+            for number in range(count):
+                parts += [", " if number else "", Parameter(f"user{number}")]
+            parts.append(f") AND ({self._where})")
+            prepared = self._many[count] = prepare(tuple(parts), self._syntax)
+        return prepared
+
+    def columns(self, row: Sequence[Any]) -> list[Any]:
+        """Return all ten columns of a row."""
+        return [b"" if place is None else row[place] for place in self._place]
+
+
+_NOT_BY_ROW = re.compile(
+    r"\b(?:count|sum|avg|min|max|any_value|every|(?:bit|bool)_\w+|std\w*|var\w*|\w*agg|\w*_concat)\s*\("
+    r"|\b(?:over|group|having|order|limit|union)\b|:=",
+    re.IGNORECASE,
+)
+"""What makes a row of a result depend on others, or on their order."""
+
+
+class Clause:
+    """A query for accounts in the administrator's own words; asks for one at a time."""
+
+    joinable = False
+
+    def __init__(self, parts: Statement, syntax: Syntax) -> None:
+        self.one = prepare(parts, syntax)
+
+    def columns(self, row: Sequence[Any]) -> list[Any]:
+        """Return ten columns; ``None`` for those that the row lacks."""
+        return [*row[:10], *[None] * (10 - len(row))]
 
 
 class Statements:
@@ -22,14 +111,23 @@ class Statements:
     def __init__(self, settings: SqlSettings, syntax: Syntax) -> None:
         self._settings = settings
         self._syntax = syntax
-        self.select = self._clause("SELECT", settings.select_clause, LOOKUP_VARIABLES) or self._default_select(
-            settings.maildir_field
-        )
-        self.delivery = self.select if settings.select_clause else self._default_select(settings.delivery_field)
-        self.enumerate = (
+        self.select: Query | Clause
+        self.delivery: Query | Clause
+        clause = self._clause("SELECT", settings.select_clause, LOOKUP_VARIABLES)
+        if clause:
+            self.select = self.delivery = Clause(clause, syntax)
+        else:
+            self.select = self._query(settings.maildir_field)
+            self.delivery = self._query(settings.delivery_field)
+        self.enumerate = self._prepared(
             self._clause("ENUMERATE", settings.enumerate_clause, LOOKUP_VARIABLES) or self._default_enumerate()
         )
-        self.chpass = self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
+        self.chpass = self._prepared(
+            self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
+        )
+
+    def _prepared(self, parts: Statement | None) -> Prepared | None:
+        return prepare(parts, self._syntax) if parts else None
 
     def _clause(self, kind: str, clause: str, variables: Sequence[str]) -> Statement:
         try:
@@ -41,7 +139,7 @@ class Statements:
                 Problem(self._settings.file, problem, mend, self._settings.lines.get(name), name)
             ) from None
 
-    def _default_select(self, maildir_field: str) -> Statement:
+    def _query(self, maildir_field: str) -> Query:
         s = self._settings
         fields = (
             s.login_field,
@@ -55,11 +153,7 @@ class Statements:
             s.name_field,
             s.options_field,
         )
-        return (
-            f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.login_field} = ",
-            Parameter("user"),
-            f" AND ({s.where_clause})",
-        )
+        return Query(fields, s.table, s.where_clause, self._syntax)
 
     def _default_enumerate(self) -> Statement | None:
         s = self._settings

@@ -35,6 +35,12 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+@cache
+def _scratch() -> ctypes.Array[ctypes.c_char]:
+    """Return the space to work in: one for this process, which has one thread.  libxcrypt leaves nothing in it but the hash."""
+    return ctypes.create_string_buffer(DATA_SIZE)
+
+
 def crypt(password: bytes, setting: bytes) -> bytes | None:
     """Return the hash of `password` under `setting`, which may be a whole hash.
 
@@ -42,9 +48,7 @@ def crypt(password: bytes, setting: bytes) -> bytes | None:
     """
     if b"\0" in password or b"\0" in setting:
         return None
-    scratch = ctypes.create_string_buffer(DATA_SIZE)
-    result: bytes | None = _library().crypt_rn(password, setting, scratch, DATA_SIZE)
-    ctypes.memset(scratch, 0, DATA_SIZE)
+    result: bytes | None = _library().crypt_rn(password, setting, _scratch(), DATA_SIZE)
     return result
 
 

@@ -68,6 +68,8 @@ def make(password: bytes, name: str) -> bytes:
 
 def _library_form(stored: bytes) -> bytes | None:
     """Return `stored` as the library spells it; ``None`` where it begins with none of `PREFIXES`."""
+    if not stored.startswith((b"{", b"$p", b"$a", b"$P", b"$A")):
+        return None
     prefix = next((prefix for prefix in PREFIXES if stored[: len(prefix)].lower() == prefix.lower()), None)
     if prefix is None:
         return None

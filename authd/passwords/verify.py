@@ -12,6 +12,7 @@ Comparisons take the same time wherever the difference is.  No stored value make
 from __future__ import annotations
 
 import hmac
+import re
 from enum import Enum
 
 from authd.passwords import braces, foreign
@@ -45,6 +46,15 @@ def verify(password: bytes, stored: bytes) -> Verdict:
             return Verdict.UNUSABLE
         matched = hmac.compare_digest(computed, value)
     return Verdict.MATCH if matched else Verdict.MISMATCH
+
+
+_FORM = re.compile(rb"(?:\{[^}]*\})?(?:\$[^$]*\$(?:[^$]*=[^$]*\$|\d\d\$|j[^$]*\$)*)?")
+
+
+def form_of(stored: bytes) -> bytes:
+    """Return what `stored` begins with, up to the salt: the scheme, and its cost as far as that is written there."""
+    match = _FORM.match(stored)
+    return match[0] if match else b""
 
 
 def verify_clear(password: bytes, stored: bytes) -> Verdict:

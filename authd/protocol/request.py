@@ -11,7 +11,7 @@ EVERY_MODULE = b"."
 """The ``authlist`` of a ``PRE`` that means all modules."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lookup:
     """``PRE``: find an account without a password."""
 
@@ -20,7 +20,7 @@ class Lookup:
     user: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Login:
     """``AUTH`` of type ``login``: find an account and check its password."""
 

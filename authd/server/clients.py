@@ -40,7 +40,7 @@ class Clients:
 
     def is_writing(self, connection: Connection) -> bool:
         """Tell whether a client has a reply to take first."""
-        return connection.peer.fileno() in self._writing
+        return connection.descriptor in self._writing
 
     def wait_to_write(self, connection: Connection) -> None:
         """Wait until the client takes more of its reply."""
@@ -55,15 +55,17 @@ class Clients:
 
     def rest(self, connection: Connection) -> None:
         """Owe a client's patience nothing any more: it has said something whole."""
-        if connection.peer.fileno() in self._reading:
+        if connection.descriptor in self._reading:
             self._move(connection, self._resting, select.EPOLLIN, math.inf)
 
     def forget(self, connection: Connection) -> None:
         """Take a client out, if it is in."""
-        descriptor = connection.peer.fileno()
+        if not connection.waits:
+            return
+        connection.waits = False
+        self._poll.unregister(connection.descriptor)
         for table in self._tables():
-            if table.pop(descriptor, None) is not None:
-                self._poll.unregister(descriptor)
+            table.pop(connection.descriptor, None)
 
     def oldest(self) -> Connection | None:
         """Return the client that can be missed best: who has kept the rest of a request to itself the longest, else who rests."""
@@ -81,11 +83,15 @@ class Clients:
 
     def time_left(self) -> float:
         """Return the seconds until the next deadline; -1 if there is none."""
-        nearest = [next(iter(table.values())).deadline for table in (self._reading, self._writing) if table]
-        return max(0.0, min(nearest) - time.monotonic()) if nearest else -1
+        if not self._reading and not self._writing:
+            return -1
+        nearest = min(next(iter(table.values())).deadline for table in (self._reading, self._writing) if table)
+        return max(0.0, nearest - time.monotonic())
 
     def expired(self) -> Iterator[Connection]:
         """Yield those whose time is up; each must be forgotten before the next is asked for."""
+        if not self._reading and not self._writing:
+            return
         now = time.monotonic()
         for table in (self._reading, self._writing):
             while table and (first := next(iter(table.values()))).deadline <= now:
@@ -95,15 +101,14 @@ class Clients:
         return self._reading, self._writing, self._resting
 
     def _move(self, connection: Connection, to: dict[int, Connection], events: int, seconds: float) -> None:
-        descriptor = connection.peer.fileno()
+        descriptor = connection.descriptor
         if descriptor in to:
             return
-        for table in self._tables():
-            if table.pop(descriptor, None) is not None:
-                if table is self._writing or to is self._writing:
-                    self._poll.modify(descriptor, events)
-                break
-        else:
+        if not connection.waits:
+            connection.waits = True
             self._poll.register(descriptor, events)
+        for table in self._tables():
+            if table.pop(descriptor, None) is not None and self._writing in (table, to):
+                self._poll.modify(descriptor, events)
         connection.deadline = time.monotonic() + seconds
         to[descriptor] = connection

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import math
+import os
 import socket
 from contextlib import suppress
 
@@ -11,23 +14,45 @@ from authd.protocol.conversation import Conversation
 READ_SIZE = 16384
 """Bytes taken at once; more than any request has, so that what a client adds behind its request is taken as well."""
 
+_accept4 = ctypes.CDLL(None, use_errno=True).accept4
+_FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_accept4.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
+
+
+def accept(listener: int) -> int | None:
+    """Accept a client on a listening descriptor; return its descriptor, which does not block, or ``None`` if nobody waits.
+
+    This is accept4(2).  A socket object for each client would cost as much as all else that is done for it.
+
+    :raises OSError: as ``socket.accept``.
+    """
+    descriptor: int = _accept4(listener, None, None, _FLAGS)
+    if descriptor >= 0:
+        return descriptor
+    number = ctypes.get_errno()
+    if number == errno.EAGAIN:
+        return None
+    raise OSError(number, os.strerror(number))
+
 
 class Connection:
-    """A non-blocking connection with a client.
+    """A connection with a client.
 
-    :param peer: the accepted socket.
+    :param descriptor: the accepted socket's; the connection closes it.
     :param conversation: what is said over it.
     :ivar deadline: when the client must have gone on, in seconds of the monotonic clock.
+    :ivar waits: whether it is one of the worker's `Clients`.
     :ivar busy: whether what the client sent may hold more requests.
     :ivar leaving: whether its last request was answered: it is let go of once nothing whole is left.
     """
 
-    __slots__ = ("_unsent", "busy", "conversation", "deadline", "leaving", "peer")
+    __slots__ = ("_unsent", "busy", "conversation", "deadline", "descriptor", "leaving", "waits")
 
-    def __init__(self, peer: socket.socket, conversation: Conversation) -> None:
-        self.peer = peer
+    def __init__(self, descriptor: int, conversation: Conversation) -> None:
+        self.descriptor = descriptor
         self.conversation = conversation
         self.deadline = math.inf
+        self.waits = False
         self.busy = False
         self.leaving = False
         self._unsent: bytes | memoryview = b""
@@ -35,7 +60,7 @@ class Connection:
     def receive(self) -> None:
         """Put what is there into the conversation; a client that is gone has ended it."""
         try:
-            data = self.peer.recv(READ_SIZE)
+            data = os.read(self.descriptor, READ_SIZE)
         except BlockingIOError:
             return
         except OSError:
@@ -48,22 +73,29 @@ class Connection:
     def send(self) -> bool:
         """Send what the conversation has to say; tell whether all of it is sent, or never can be."""
         while True:
-            if not self._unsent:
-                self._unsent = self.conversation.take_output()
-                if not self._unsent:
-                    return True
+            unsent = self._unsent or self.conversation.take_output()
+            if not unsent:
+                return True
             try:
-                sent = self.peer.send(self._unsent)
+                sent = os.write(self.descriptor, unsent)
             except BlockingIOError:
+                self._unsent = unsent
                 return False
             except OSError:
                 self._unsent = b""
                 self.conversation.closing = True
                 return True
-            self._unsent = memoryview(self._unsent)[sent:]
+            self._unsent = memoryview(unsent)[sent:] if sent < len(unsent) else b""
 
     def close(self) -> None:
-        """Close.  Bytes that were not read would make the kernel tell the client of an error in place of the end."""
+        """Close."""
+        os.close(self.descriptor)
+
+    def close_unheard(self) -> None:
+        """Close, though the client may be saying something.
+
+        Bytes that were not read would make the kernel tell the client of an error in place of the end.
+        """
         with suppress(OSError):
-            self.peer.recv(READ_SIZE)
-        self.peer.close()
+            os.read(self.descriptor, READ_SIZE)
+        os.close(self.descriptor)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
+import re
 import syslog
+from collections.abc import Callable
+from contextlib import suppress
 
 LOGGER = logging.getLogger("authd")
 
 NOTICE = 25
 """Between INFO and WARNING: what syslog calls notice; rejected logins."""
+
+STDERR = 2
 
 _PRIORITIES = {
     logging.DEBUG: syslog.LOG_DEBUG,
@@ -34,24 +38,46 @@ _LABELS = {
 }
 
 
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "\n".join(f"{_LABELS.get(record.levelno, 'INFO')}: {printable(line)}" for line in text.split("\n"))
+Sink = Callable[[int, str], None]
+"""Writes one line, which is printable already, at a level of ``logging``'s."""
 
 
-class _JournalFormatter(logging.Formatter):
-    """Lines with their priority before them, as ``sd-daemon(3)`` has them."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = _PRIORITIES.get(record.levelno, syslog.LOG_INFO)
-        return "\n".join(f"<{priority}>{printable(line)}" for line in super().format(record).split("\n"))
+def _to_stderr(level: int, line: str) -> None:
+    _write_stderr(f"{_LABELS.get(level, 'INFO')}: {line}\n")
 
 
-class _SyslogHandler(logging.Handler):
+def _to_journal(level: int, line: str) -> None:
+    """Write a line with its priority before it, as ``sd-daemon(3)`` has it."""
+    _write_stderr(f"<{_PRIORITIES.get(level, syslog.LOG_INFO)}>{line}\n")
+
+
+def _to_syslog(level: int, line: str) -> None:
+    syslog.syslog(_PRIORITIES.get(level, syslog.LOG_INFO), line)
+
+
+def _write_stderr(line: str) -> None:
+    # A log that can't be written is no reason to fail.
+    with suppress(OSError):
+        os.write(STDERR, line.encode())
+
+
+class _Handler(logging.Handler):
+    """Makes lines of what is logged, and puts them where `sink` does."""
+
+    sink: Sink = staticmethod(_to_stderr)
+
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).split("\n"):
-            syslog.syslog(_PRIORITIES.get(record.levelno, syslog.LOG_INFO), printable(line))
+            self.sink(record.levelno, printable(line))
+
+
+_HANDLER = _Handler()
+
+
+def write_line(level: int, line: str) -> None:
+    """Write one line, all of which is printable, without the detours of ``logging``: every request does."""
+    if LOGGER.isEnabledFor(level):
+        _HANDLER.sink(level, line)
 
 
 def printable(text: str) -> str:
@@ -61,17 +87,20 @@ def printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
 
 
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*").fullmatch
+
+
 def quoted(value: bytes) -> str:
     """Return `value` printable and in double quotes, so that nothing in it can be taken for another field."""
+    if _PLAIN(value):
+        return f'"{value.decode()}"'
     text = value.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{printable(text)}"'
 
 
 def log_to_stderr(debug: bool) -> None:
     """Send the daemon's lines to standard error; with priorities where that is the journal of systemd."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JournalFormatter() if _is_journal(sys.stderr.fileno()) else _Formatter())
-    _install(handler, debug)
+    _install(_to_journal if _is_journal(STDERR) else _to_stderr, debug)
 
 
 def log_to_syslog(name: str, facility: str, debug: bool) -> None:
@@ -81,7 +110,7 @@ def log_to_syslog(name: str, facility: str, debug: bool) -> None:
     :param facility: syslog's name for it in lower case, such as ``mail``.
     """
     syslog.openlog(name, syslog.LOG_PID, getattr(syslog, f"LOG_{facility.upper()}"))
-    _install(_SyslogHandler(), debug)
+    _install(_to_syslog, debug)
 
 
 def set_debug(debug: bool) -> None:
@@ -95,8 +124,9 @@ def _is_journal(descriptor: int) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _install(handler: logging.Handler, debug: bool) -> None:
-    LOGGER.handlers[:] = [handler]
+def _install(sink: Sink, debug: bool) -> None:
+    _HANDLER.sink = sink
+    LOGGER.handlers[:] = [_HANDLER]
     LOGGER.propagate = False
     set_debug(debug)
 

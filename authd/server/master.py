@@ -35,6 +35,7 @@ STOP_LIMIT_SECONDS = 25.0
 class Slot:
     """A place for one worker.
 
+    :param number: the worker's in the plan's roster.
     :ivar pid: its process id, 0 while there is none.
     :ivar started: when it was started, in seconds of the monotonic clock.
     :ivar due: when the next one may start.
@@ -44,6 +45,7 @@ class Slot:
     """
 
     plan: Plan
+    number: int
     pid: int = 0
     started: float = 0.0
     due: float = 0.0
@@ -94,7 +96,7 @@ class Master:
         self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._master_only += (wake_in, wake_out, self._lifeline_out, self._ready_in)
         self._announce(self._plan)
-        self._slots = [Slot(self._plan) for _ in range(self._plan.settings.daemons)]
+        self._slots = [Slot(self._plan, number) for number in range(self._plan.settings.daemons)]
         while self._slots:
             self._start_due()
             self._manager.sign_of_life()
@@ -151,7 +153,7 @@ class Master:
         self._slots = [slot for slot in self._slots if slot.pid]
         self._ready_count = 0
         self._told_ready = False
-        self._slots += [Slot(plan) for _ in range(plan.settings.daemons)]
+        self._slots += [Slot(plan, number) for number in range(plan.settings.daemons)]
 
     def _settle(self) -> None:
         """Once as many workers serve as should: retire those of former settings, and tell that the daemon is ready."""
@@ -182,7 +184,7 @@ class Master:
         for slot in self._slots:
             if not slot.pid and slot.due <= now:
                 slot.started = now
-                slot.pid = self._fork(slot.plan)
+                slot.pid = self._fork(slot)
 
     def _time_left(self) -> float | None:
         times = [slot.due for slot in self._slots if not slot.pid]
@@ -216,7 +218,7 @@ class Master:
         LOGGER.error("worker %d died by %s; the next one starts in %.1f s", slot.pid, how, slot.delay)
         slot.pid = 0
 
-    def _fork(self, plan: Plan) -> int:
+    def _fork(self, slot: Slot) -> int:
         # A signal must not reach the child while it still has the master's handlers; the worker unblocks them.
         signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
         pid = os.fork()
@@ -231,7 +233,8 @@ class Master:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in self._master_only:
                 os.close(descriptor)
-            Worker(plan.listeners, plan.responder, self._lifeline_in).run(self._ready_out)
+            plan = slot.plan
+            Worker(plan.listeners, plan.responder, plan.roster, slot.number, self._lifeline_in).run(self._ready_out)
             status = 0
         except BaseException:
             LOGGER.exception("worker %d can't go on", os.getpid())

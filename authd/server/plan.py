@@ -12,6 +12,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
 from authd.server.responder import Responder
+from authd.server.roster import Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,13 @@ class Plan:
 
     :param responder: made before the fork, and not connected to anything yet.
     :param listeners: where clients come in.
+    :param roster: of the workers on this plan.
     """
 
     settings: DaemonSettings
     responder: Responder
     listeners: tuple[Listener, ...]
+    roster: Roster
 
     def withdraw(self) -> None:
         """Let no further client find the daemon."""
@@ -47,4 +50,5 @@ def make_plan(
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
     chain = make_chain(settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace)
-    return Plan(settings, Responder(chain, settings), open_listeners(settings.listeners, held, given))
+    listeners = open_listeners(settings.listeners, held, given)
+    return Plan(settings, Responder(chain, settings), listeners, Roster(settings.daemons))

@@ -9,10 +9,11 @@ from authd.account import Account, Entry, disables, merge_options
 from authd.chain import Chain, Decision, Step
 from authd.config.authdaemonrc import DaemonSettings
 from authd.modules.base import TemporaryFailure
+from authd.modules.inquiry import Inquiry
 from authd.outcome import Answer, Outcome, Reason, reject
 from authd.protocol.conversation import Conversation
 from authd.protocol.request import ChangePassword, Cram, Dropped, Enumerate, Login, Lookup, Rejected, Request
-from authd.server.log import LOGGER, NOTICE, quoted
+from authd.server.log import LOGGER, NOTICE, quoted, write_line
 
 LOG_PASSWORDS = 2
 """Value of ``DEBUG_LOGIN`` at which passwords are logged too."""
@@ -35,8 +36,8 @@ class Responder:
         """Whether some module has cleartext passwords, which CRAM needs."""
         return self._chain.has_cleartext
 
-    def respond(self, request: Request, conversation: Conversation) -> Answer | AccountListing:
-        """Return the answer to `request`.
+    def respond(self, request: Request, conversation: Conversation) -> Inquiry[Answer | AccountListing]:
+        """Answer `request`.
 
         :param conversation: where it came from: says whom it is about and what is for us to decide.
         """
@@ -45,14 +46,15 @@ class Responder:
             self._trace_request(request, remote_ip)
         match request:
             case Lookup():
-                return self._judge("lookup", request, self._chain.lookup(request), conversation)
+                return self._judge("lookup", request, (yield from self._chain.lookup(request)), conversation)
             case Login():
-                decision = self._chain.login(request, conversation.login_tempfail)
+                decision = yield from self._chain.login(request, conversation.login_tempfail)
                 return self._judge("login", request, decision, conversation)
             case Cram():
-                return self._judge(f"cram-{request.digest}", request, self._chain.cram(request), conversation)
+                what = f"cram-{request.digest}"
+                return self._judge(what, request, (yield from self._chain.cram(request)), conversation)
             case ChangePassword():
-                return self._judge("passwd", request, self._chain.change_password(request), conversation)
+                return self._judge("passwd", request, (yield from self._chain.change_password(request)), conversation)
             case Enumerate():
                 return AccountListing(self._chain, remote_ip)
             case Rejected():
@@ -190,20 +192,14 @@ def _log_decision(
     what: str, request: Lookup | Login | Cram | ChangePassword, outcome: Outcome, step: Step, remote_ip: bytes
 ) -> None:
     """Write the one line of a finished request; its fields are described in docs/log.md."""
-    LOGGER.log(
-        _LEVELS[max(outcome, step.answer.outcome, key=_SEVERITY.index)],
-        "%s: result=%s module=%s service=%s user=%s%s reason=%s",
-        what,
-        outcome.value,
-        step.module or "-",
-        quoted(request.service),
-        quoted(request.user),
-        _ip(remote_ip),
-        quoted(step.answer.describe().encode()),
+    answer = step.answer
+    # What could not be told is a warning also where the client is told no.
+    level = logging.WARNING if answer.outcome is Outcome.TEMPFAIL else _LEVELS[outcome]
+    write_line(
+        level,
+        f"{what}: result={outcome.value} module={step.module or '-'} service={quoted(request.service)} "
+        f"user={quoted(request.user)}{_ip(remote_ip)} reason={quoted(answer.describe().encode())}",
     )
-
-
-_SEVERITY = (Outcome.OK, Outcome.REJECT, Outcome.TEMPFAIL)
 
 
 def _ip(remote_ip: bytes) -> str:

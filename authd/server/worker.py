@@ -1,8 +1,11 @@
-"""A worker: one process, one event loop, one request verified at a time.
+"""A worker: one process, one event loop.
 
-A client whose request is complete when it is accepted, as nearly all are, is answered on the spot.  One that has sent half of
-it is put aside and costs an entry in a table until the rest comes or its time is up; it never holds the worker.  A connection
-that carries many requests is answered one of them a turn, so that nobody waits behind a whole queue of another's.
+The whole way of a request is here: `Worker.run` waits, `_accept` and `_continue` take what clients sent, `_ask` puts the requests
+that are complete to the responder, all of a turn together, and `_send` gives each its answer as soon as there is one.
+
+A client whose request is complete when it is accepted, as nearly all are, is answered in that turn.  One that has sent half of it
+is put aside and costs an entry in a table until the rest comes or its time is up; it never holds the worker.  A connection that
+carries many requests is answered one of them a turn, so that nobody waits behind a whole queue of another's.
 """
 
 from __future__ import annotations
@@ -13,21 +16,30 @@ import select
 import signal
 import time
 import traceback
-from collections import deque
 from collections.abc import Sequence
 from types import FrameType
 
+from authd.protocol.request import Dropped, Login, Request
 from authd.server.clients import Clients
-from authd.server.connection import Connection
+from authd.server.connection import Connection, accept
 from authd.server.listener import Listener
 from authd.server.log import LOGGER
-from authd.server.responder import Responder
+from authd.server.responder import AccountListing, Responder
+from authd.server.roster import PATIENCE_SECONDS, Roster
 from authd.server.speaker import Speaker
+from authd.together import Failure, Together
 
 STOP_SECONDS = 2.0
 """Time that clients with half a request still have when the daemon stops."""
 
 ACCEPT_PAUSE_SECONDS = 0.05
+
+TURN_SECONDS = 0.01
+"""Work that a worker takes on at once, as far as it can be told beforehand; what is left waits for whoever is free first."""
+
+MOST_LOOKUPS = 64
+MOST_LOGINS = 10
+"""Requests of a turn, where they are as cheap as can be: more at once would be cheaper still, but keep the last waiting."""
 
 RESERVED_DESCRIPTORS = 32
 """Descriptors that clients must leave to the worker itself: its pipes, its log, its database."""
@@ -41,21 +53,28 @@ class Worker:
 
     :param listeners: the listening sockets, shared with the other workers.
     :param responder: answers requests; connects to back ends in this process.
+    :param roster: who of the workers is at work.
+    :param number: this one's in the roster.
     :param lifeline: read end of a pipe whose write end the master holds; its end means that the master is gone.
     """
 
-    def __init__(self, listeners: Sequence[Listener], responder: Responder, lifeline: int) -> None:
-        self._speakers = {
-            listener.socket.fileno(): (listener.socket, Speaker(listener.settings, responder)) for listener in listeners
-        }
+    def __init__(
+        self, listeners: Sequence[Listener], responder: Responder, roster: Roster, number: int, lifeline: int
+    ) -> None:
+        self._speakers = {listener.socket.fileno(): Speaker(listener.settings, responder) for listener in listeners}
         self._responder = responder
+        self._roster = roster
+        self._number = number
+        self._together = Together(lambda: roster.held_up(number))
         self._lifeline = lifeline
         self._accepting = True
+        self._hesitating_until: float | None = None
         self._wanted: set[int] = set()
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
         self._clients = Clients(self._poll)
-        self._busy: deque[Connection] = deque()
+        self._asking: list[tuple[Connection, Request]] = []
+        self._busy: list[Connection] = []
 
     def run(self, ready: int) -> None:
         """Serve; write one byte to the descriptor `ready` once clients can be served.
@@ -68,45 +87,71 @@ class Worker:
         for number in WORKER_SIGNALS:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
-        for listener in self._speakers:
-            # Of the workers that wait on the one socket, the kernel wakes one, not all.
-            self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        self._watch_listeners()
         self._poll.register(wake_in, select.EPOLLIN)
         self._poll.register(self._lifeline, select.EPOLLIN)
         os.write(ready, b".")
         while self._accepting or self._busy or len(self._clients):
-            for descriptor, events in self._poll.poll(0 if self._busy else self._clients.time_left()):
+            self._roster.end(self._number)
+            for descriptor, event in self._poll.poll(self._time_left()):
                 if descriptor in self._speakers:
-                    self._accept(descriptor)
+                    self._welcome(descriptor)
                 elif descriptor == wake_in:
                     os.read(wake_in, 4096)
                 elif descriptor == self._lifeline:
                     self._poll.unregister(self._lifeline)
                     self._wanted.add(signal.SIGTERM)
                 else:
-                    self._continue(descriptor, events)
-            for _ in range(len(self._busy)):
-                connection = self._busy.popleft()
+                    self._continue(descriptor, event)
+            busy, self._busy = self._busy, []
+            for connection in busy:
                 if connection.busy:
-                    self._serve(connection)
-            self._obey()
+                    self._hear(connection)
+            self._ask()
+            if self._wanted:
+                self._obey()
             for connection in self._clients.expired():
                 self._drop(connection)
         self._responder.close()
+
+    def _time_left(self) -> float:
+        """Return the seconds until there is something to do without anybody saying so; -1 for never."""
+        if self._busy:
+            return 0.0
+        left = self._clients.time_left()
+        if self._hesitating_until is None:
+            return left
+        rest = self._hesitating_until - time.monotonic()
+        if rest <= 0:
+            self._watch_listeners()
+            return left
+        return rest if left < 0 else min(rest, left)
+
+    def _watch_listeners(self) -> None:
+        """Have clients who come wake this worker."""
+        self._hesitating_until = None
+        for listener in self._speakers:
+            # Of the workers that wait on the one socket, the kernel wakes one, not all.
+            self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def _leave_listeners(self) -> None:
+        """Let clients who come wake others."""
+        if self._hesitating_until is None:
+            for listener in self._speakers:
+                self._poll.unregister(listener)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._wanted.add(number)
 
     def _obey(self) -> None:
         wanted, self._wanted = self._wanted, set()
-        if not wanted:
-            return
         stopping = signal.SIGTERM in wanted
         if self._accepting:
             for listener in self._speakers:
                 while stopping and self._accept(listener):
-                    pass
-                self._poll.unregister(listener)
+                    self._ask()
+            self._leave_listeners()
+            self._hesitating_until = None
             self._accepting = False
         for connection in self._clients.resting():
             if connection.busy:
@@ -114,27 +159,46 @@ class Worker:
             # What has come in the meantime is answered, and a login that was begun can be ended; what comes later finds
             # the connection closed, and its client asks another worker.
             connection.receive()
-            self._serve(connection)
+            self._hear(connection)
+        self._ask()
         if stopping:
             self._clients.hurry(STOP_SECONDS)
 
+    def _welcome(self, listener: int) -> None:
+        """Accept as many of those who wait as can be answered together, unless others are there to do it."""
+        if self._hesitating_until is not None:
+            return
+        if self._roster.enough_without(self._number):
+            self._leave_listeners()
+            self._hesitating_until = time.monotonic() + PATIENCE_SECONDS
+            return
+        self._roster.begin(self._number)
+        budget = TURN_SECONDS
+        while budget > 0 and self._accept(listener):
+            if self._asking:
+                budget -= self._cost(self._asking[-1][1])
+
+    def _cost(self, request: Request) -> float:
+        """Return the seconds that answering a request may take, lookups aside."""
+        if isinstance(request, Login):
+            return max(self._together.check_seconds, TURN_SECONDS / MOST_LOGINS)
+        return TURN_SECONDS / MOST_LOOKUPS
+
     def _accept(self, listener: int) -> bool:
-        """Accept one client and serve it if its request is there; tell whether there was one."""
-        socket, speaker = self._speakers[listener]
+        """Accept one client and hear its request; tell whether there was one."""
         try:
-            peer, _ = socket.accept()
-        except BlockingIOError:
-            return False
+            descriptor = accept(listener)
         except OSError as error:
             LOGGER.error("can't accept a client: %s", error.strerror)
             self._make_room()
             # What is missing may be the whole system's; the client stays in the queue, and the worker must not spin.
             time.sleep(ACCEPT_PAUSE_SECONDS)
             return False
-        peer.setblocking(False)
-        connection = Connection(peer, speaker.begin())
+        if descriptor is None:
+            return False
+        connection = Connection(descriptor, self._speakers[listener].begin())
         connection.receive()
-        self._serve(connection)
+        self._hear(connection)
         return True
 
     def _make_room(self) -> None:
@@ -146,41 +210,12 @@ class Worker:
             )
             self._drop(oldest)
 
-    def _serve(self, connection: Connection) -> None:
-        """Answer one request if one is complete; then send, and see what the client must do next."""
-        connection.busy = False
-        conversation = connection.conversation
-        try:
-            request = conversation.next_request()
-            if request is not None:
-                conversation.answer(request, self._responder.respond(request, conversation))
-        except Exception as error:
-            # Fail closed: a defect is never a success and never a reject, and costs nobody else anything. What the error
-            # says is left out: it may quote what it was about.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            LOGGER.error("internal error, %s; the client gets no reply\n%s", type(error).__name__, where)
-            self._drop(connection)
-            return
-        if not connection.send():
-            self._clients.wait_to_write(connection)
-        elif conversation.closing:
-            self._drop(connection)
-        elif request is not None:
-            connection.busy = True
-            connection.leaving = not self._accepting
-            self._clients.rest(connection)
-            self._busy.append(connection)
-        elif connection.leaving or (not self._accepting and conversation.at_rest and not conversation.under_way):
-            self._drop(connection)
-        else:
-            if len(self._clients) >= self._most_clients and self._clients.get(connection.peer.fileno()) is None:
-                self._make_room()
-            self._clients.wait_to_read(connection, may_rest=self._accepting)
-
     def _continue(self, descriptor: int, events: int) -> None:
+        """Take what a client that waits has sent, or send what it has not taken yet."""
         connection = self._clients.get(descriptor)
         if connection is None or connection.busy:
             return
+        self._roster.begin(self._number)
         if not self._clients.is_writing(connection):
             connection.receive()
         elif events & ~select.EPOLLOUT:
@@ -188,9 +223,72 @@ class Worker:
             return
         elif not connection.send():
             return
-        self._serve(connection)
+        self._hear(connection)
+
+    def _hear(self, connection: Connection) -> None:
+        """Note the request of this turn, if one is complete."""
+        connection.busy = False
+        try:
+            request = connection.conversation.next_request()
+        except Exception as error:
+            self._fail(connection, error)
+            return
+        if request is None:
+            self._send(connection, answered=False)
+        else:
+            self._asking.append((connection, request))
+
+    def _ask(self) -> None:
+        """Answer the requests of this turn together."""
+        asking, self._asking = self._asking, []
+        if not asking:
+            return
+        inquiries = [self._responder.respond(request, connection.conversation) for connection, request in asking]
+        for place, answer in self._together.settle(inquiries):
+            connection, request = asking[place]
+            if isinstance(answer, Failure):
+                self._fail(connection, answer.error)
+                continue
+            if isinstance(answer, AccountListing):
+                self._roster.held_up(self._number)
+            try:
+                connection.conversation.answer(request, answer)
+            except Exception as error:
+                self._fail(connection, error)
+                continue
+            self._send(connection, answered=not isinstance(request, Dropped))
+
+    def _fail(self, connection: Connection, error: Exception) -> None:
+        """Fail closed: a defect is never a success and never a reject, and costs nobody else anything."""
+        # What the error says is left out: it may quote what it was about.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        LOGGER.error("internal error, %s; the client gets no reply\n%s", type(error).__name__, where)
+        self._drop(connection)
+
+    def _send(self, connection: Connection, answered: bool) -> None:
+        """Send what there is to say, and see what the client must do next."""
+        conversation = connection.conversation
+        if not connection.send():
+            self._clients.wait_to_write(connection)
+        elif conversation.closing:
+            self._clients.forget(connection)
+            if answered:
+                connection.close()
+            else:
+                connection.close_unheard()
+        elif answered:
+            connection.busy = True
+            connection.leaving = not self._accepting
+            self._clients.rest(connection)
+            self._busy.append(connection)
+        elif connection.leaving or (not self._accepting and conversation.at_rest and not conversation.under_way):
+            self._drop(connection)
+        else:
+            if len(self._clients) >= self._most_clients and self._clients.get(connection.descriptor) is None:
+                self._make_room()
+            self._clients.wait_to_read(connection, may_rest=self._accepting)
 
     def _drop(self, connection: Connection) -> None:
         connection.busy = False
         self._clients.forget(connection)
-        connection.close()
+        connection.close_unheard()

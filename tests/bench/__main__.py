@@ -1,118 +1,172 @@
 """Measure authd beside the real Courier, on the same files and database: ``make bench``.
 
-What clients who send half a request and stay cost the others: md5-crypt logins by four clients, without and with ten times as
-many such clients as ``daemons``, both daemons in turn.
+Both are asked the same in turn, A B A B, by a load generator in C; the figures are ratios of runs that followed each other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
-import socket
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.accounts import fill, kinds, logins, lookups, wrong_logins
+from tests.bench.arena import DRIVERS, Arena
+from tests.bench.load import Exchange, Measurement, Tools
+from tests.bench.stalled import stalled_clients
 from tests.conftest import SBIN, opened
-from tests.support.extmail import EXTMAIL_PASSWORD, fill_extmail, seed_files
-from tests.support.load import Measurement, measure
 from tests.support.mariadb import MariaDB
-from tests.support.pair import Pair
-from tests.support.wire import login
 
-ACCOUNTS = 10_000
 DAEMONS = 10
 STALLED = 10 * DAEMONS
-CLIENTS = 4
+CLIENTS = (1, 4, 32, 256)
 
-HALF_A_REQUEST = b"AUTH 40\nimap\nlogin\n"
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked, and by how many."""
+
+    name: str
+    clients: int
+    exchanges: Sequence[Exchange] = field(repr=False)
 
 
 def main() -> None:
     """Run the benchmark, print a table, and write what it came to."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of one run (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured in turn (3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one run (2)")
+    parser.add_argument("--pairs", type=int, default=5, help="how often each is measured in turn (5)")
+    parser.add_argument("--cases", default="", help="names of the cases, separated by commas (all)")
+    parser.add_argument("--clients", default="", help="numbers of clients, separated by commas (1,4,32,256)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *SBIN])
     with tempfile.TemporaryDirectory(prefix="authd-bench-") as directory, ExitStack() as stack:
         root = opened(Path(directory))
+        tools = Tools(root)
         server = stack.enter_context(MariaDB(root / "mariadb"))
-        fill_extmail(server, ACCOUNTS)
-        seed_files(root / "etc", root / "authd", server, daemons=DAEMONS)
-        pair = stack.enter_context(Pair(root, root / "etc", root / "authd"))
-        results = _measure(pair, options.rounds, options.seconds)
-    _print(results)
+        fill(server, kinds())
+        arena = stack.enter_context(Arena(root / "arena", server, DAEMONS))
+        sockets = {"courier": arena.courier().socket}
+        for driver in DRIVERS:
+            sockets[driver] = arena.authd(driver, {"AUTHD_MYSQL_DRIVER": driver}).socket
+        wanted = [int(number) for number in options.clients.split(",") if number] or CLIENTS
+        names = [name for name in options.cases.split(",") if name]
+        cases = [case for case in _cases(wanted) if not names or case.name in names]
+        results = []
+        for number, case in enumerate(cases):
+            _progress(f"{number + 1} of {len(cases)}: {case.name}, {case.clients} clients")
+            results.append(_measure(tools, sockets, case, options.pairs, options.seconds))
+            _progress("")
+            _print(results[-1])
+        if not names or "stalled" in names:
+            _progress("stalled clients")
+            case = Case("stalled", 4, logins(kinds()["md5-crypt"]))
+            results.append(_measure_stalled(tools, sockets, case, options.pairs, options.seconds))
+            _progress("")
+            _print(results[-1])
     if options.json:
-        options.json.write_text(json.dumps(_figures(results), indent=2) + "\n")
+        options.json.write_text(json.dumps(_about() | {"results": results}, indent=1) + "\n")
 
 
-Results = dict[str, dict[str, list[Measurement]]]
+def _cases(clients: Sequence[int]) -> Iterator[Case]:
+    known = kinds()
+    asked = {"pre": lookups(known["md5-crypt"])}
+    asked |= {name: logins(kind) for name, kind in known.items()}
+    asked["wrong"] = wrong_logins(known["md5-crypt"])
+    for name, exchanges in asked.items():
+        for number in clients:
+            yield Case(name, number, exchanges)
 
 
-def _measure(pair: Pair, rounds: int, seconds: float) -> Results:
-    requests = [login(f"user{number}@example.org", EXTMAIL_PASSWORD, "smtp") for number in range(1000)]
-    sockets = {"Courier": pair.courier.socket, "authd": pair.authd.socket}
-    results: Results = {name: {"alone": [], "stalled": []} for name in sockets}
-    for turn in range(rounds):
-        for name, path in sockets.items():
-            if sys.stderr.isatty():
-                print(f"\rround {turn + 1} of {rounds}: {name:8}", end="", flush=True, file=sys.stderr)
-            results[name]["alone"].append(measure(path, requests, CLIENTS, seconds))
-            with ExitStack() as stack:
-                for _ in range(STALLED):
-                    stalled = stack.enter_context(socket.socket(socket.AF_UNIX))
-                    stalled.connect(str(path))
-                    stalled.sendall(HALF_A_REQUEST)
-                results[name]["stalled"].append(measure(path, requests, CLIENTS, seconds))
-    if sys.stderr.isatty():
-        print("\r" + " " * 40 + "\r", end="", flush=True, file=sys.stderr)
-    return results
+Result = dict[str, object]
 
 
-def _median(measurements: list[Measurement], name: str) -> float:
-    return float(statistics.median(getattr(measurement, name) for measurement in measurements))
+def _measure(tools: Tools, sockets: dict[str, Path], case: Case, pairs: int, seconds: float) -> Result:
+    runs: dict[str, list[Measurement]] = {name: [] for name in sockets}
+    for _ in range(pairs):
+        for name, socket in sockets.items():
+            runs[name].append(tools.load(socket, case.exchanges, case.clients, seconds))
+    courier = runs["courier"]
+    ratios = {name: _ratios([m.rate for m in of], [m.rate for m in courier]) for name, of in runs.items()}
+    p99s = {name: _ratios([m.p99 for m in of], [m.p99 for m in courier]) for name, of in runs.items()}
+    return _result(case, runs, ratios, p99s)
 
 
-def _p99(measurements: list[Measurement]) -> str:
-    seconds = _median(measurements, "p99")
-    return f"{seconds:.4f}s" if math.isfinite(seconds) else "no answer"
+def _measure_stalled(tools: Tools, sockets: dict[str, Path], case: Case, pairs: int, seconds: float) -> Result:
+    """Measure what is left of each one's own throughput; Courier's stalled run ends with the first client's patience."""
+    runs: dict[str, list[Measurement]] = {}
+    ratios, p99s = {}, {}
+    for name, socket in sockets.items():
+        if name == "courier":
+            continue
+        alone, beside = [], []
+        for _ in range(pairs):
+            alone.append(tools.load(socket, case.exchanges, case.clients, seconds))
+            with stalled_clients(socket, STALLED):
+                beside.append(tools.load(socket, case.exchanges, case.clients, seconds))
+        runs[name] = beside
+        ratios[name] = _ratios([m.rate for m in beside], [m.rate for m in alone])
+        p99s[name] = _ratios([m.p99 for m in beside], [m.p99 for m in alone])
+    return _result(case, runs, ratios, p99s)
 
 
-def _print(results: Results) -> None:
-    print(f"md5-crypt logins by {CLIENTS} clients, daemons={DAEMONS}, {ACCOUNTS} accounts; medians of the rounds")
-    print(
-        f"{'':8} {'alone':>10} {f'{STALLED} stalled':>12} {'ratio':>8} {'p99 alone':>10} {'p99 stalled':>12} {'wrong':>6}"
-    )
-    for name, cases in results.items():
-        alone, stalled = _median(cases["alone"], "rate"), _median(cases["stalled"], "rate")
-        wrong = sum(measurement.wrong for case in cases.values() for measurement in case)
+def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return sorted(a / b for a, b in zip(ours, theirs, strict=True) if b)
+
+
+def _result(
+    case: Case, runs: dict[str, list[Measurement]], ratios: dict[str, list[float]], p99s: dict[str, list[float]]
+) -> Result:
+    return {
+        "case": case.name,
+        "clients": case.clients,
+        "daemons": {
+            name: {
+                "ratio": ratios[name],
+                "p99 ratio": p99s[name],
+                "runs": [asdict(measurement) for measurement in measurements],
+            }
+            for name, measurements in runs.items()
+        },
+    }
+
+
+def _print(result: Result) -> None:
+    daemons = result["daemons"]
+    assert isinstance(daemons, dict)
+    for name, figures in daemons.items():
+        runs, ratio = figures["runs"], figures["ratio"]
+        rate, p50, p99, p999 = (statistics.median(run[key] for run in runs) for key in ("rate", "p50", "p99", "p999"))
+        spread = f"{ratio[0]:.2f} {statistics.median(ratio):.2f} {ratio[-1]:.2f}" if ratio else "-"
+        later = f"{statistics.median(figures['p99 ratio']):.2f}" if figures["p99 ratio"] else "-"
         print(
-            f"{name:8} {alone:>8.0f}/s {stalled:>10.0f}/s {stalled / alone:>8.4f} {_p99(cases['alone']):>10} "
-            f"{_p99(cases['stalled']):>12} {wrong:>6}"
+            f"{result['case']:>12} {result['clients']:>4} {name:12} {rate:>8.0f}/s  ratio min/median/max {spread}  "
+            f"p50 {p50 * 1e3:.2f} p99 {p99 * 1e3:.2f} p99.9 {p999 * 1e3:.2f} ms  p99 ratio {later}  "
+            f"wrong {sum(run['wrong'] for run in runs)}",
+            flush=True,
         )
 
 
-def _figures(results: Results) -> dict[str, object]:
+def _progress(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{what:60}\r", end="", flush=True, file=sys.stderr)
+
+
+def _about() -> Result:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({' '.join(platform.python_build())})",
         "daemons": DAEMONS,
-        "stalled": STALLED,
-        "accounts": ACCOUNTS,
-        "results": {
-            name: {case: [asdict(measurement) for measurement in list_] for case, list_ in cases.items()}
-            for name, cases in results.items()
-        },
     }
 
 

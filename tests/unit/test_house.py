@@ -23,10 +23,11 @@ ALLOWED = {
     "config": LEAVES,
     "passwords": LEAVES,
     "modules": {"config", "passwords"},
+    "together": {"modules", "passwords"},
     "chain": {"modules", "config", "protocol"},
     "client": {"protocol"},
-    "server": {"chain", "modules", "config", "protocol"},
-    "cli": {"server", "chain", "modules", "config", "passwords", "protocol", "client"},
+    "server": {"chain", "together", "modules", "config", "protocol"},
+    "cli": {"server", "chain", "together", "modules", "config", "passwords", "protocol", "client"},
 }
 """What each part of the package may import, besides itself and the leaves."""
 

@@ -6,15 +6,16 @@ import hmac
 
 import pytest
 
+from authd import together
 from authd.account import Account
 from authd.chain import Chain, Decision
-from authd.modules import base
 from authd.modules.authsqlite import sqlite_real
 from authd.modules.registry import MODULES, UnknownModules, make_modules
 from authd.numbers import atoi, unsigned
 from authd.outcome import Outcome, Reason
 from authd.passwords import Verdict, hash_password, verify
 from authd.protocol.request import ChangePassword, Cram, Login, Lookup
+from authd.together import settle_one
 from tests.support.stub import StubModule, surroundings
 
 HASHED = Account(b"hashed", 1, 1, b"/h", crypt=hash_password(b"secret", "md5-crypt"), clear=b"other")
@@ -41,7 +42,7 @@ def module() -> StubModule:
     ],
 )
 def test_logins(module: StubModule, user: bytes, password: bytes, outcome: Outcome, reason: Reason) -> None:
-    answer = module.login(b"imap", user, password)
+    answer = settle_one(module.login(b"imap", user, password))
     assert (answer.outcome, answer.reason) == (outcome, reason)
     if outcome is Outcome.OK:
         assert answer.account is not None
@@ -59,13 +60,13 @@ def test_logins(module: StubModule, user: bytes, password: bytes, outcome: Outco
 )
 def test_cram(module: StubModule, user: bytes, reason: Reason) -> None:
     response = hmac.new(b"secret", b"<1>", "md5").hexdigest().encode()
-    assert module.cram(b"imap", user, "md5", b"<1>", response).reason is reason
+    assert settle_one(module.cram(b"imap", user, "md5", b"<1>", response)).reason is reason
 
 
 def test_a_changed_password_is_hashed_like_the_old(module: StubModule) -> None:
-    assert module.change_password(b"imap", b"hashed", b"wrong", b"new").reason is Reason.WRONG_PASSWORD
+    assert settle_one(module.change_password(b"imap", b"hashed", b"wrong", b"new")).reason is Reason.WRONG_PASSWORD
     assert module.stored == []
-    assert module.change_password(b"imap", b"hashed", b"secret", b"new").reason is Reason.PASSWORD_CHANGED
+    assert settle_one(module.change_password(b"imap", b"hashed", b"secret", b"new")).reason is Reason.PASSWORD_CHANGED
     password, hashed = module.stored[0]
     assert password == b"new"
     assert hashed.startswith(b"$1$")
@@ -80,21 +81,24 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs(module: StubModule, m
         calls.append(stored[:3])
         return verify(password, stored)
 
-    monkeypatch.setattr(base, "verify", counting)
-    module.login(b"imap", b"nobody", b"x")
-    module.login(b"imap", b"hashed", b"x")
-    module.login(b"imap", b"nobody", b"x")
-    module.change_password(b"imap", b"nobody", b"x", b"y")
+    monkeypatch.setattr(together, "verify", counting)
+    settle_one(module.login(b"imap", b"nobody", b"x"))
+    settle_one(module.login(b"imap", b"hashed", b"x"))
+    settle_one(module.login(b"imap", b"nobody", b"x"))
+    settle_one(module.change_password(b"imap", b"nobody", b"x", b"y"))
     assert calls == [b"$6$", b"$1$", b"$1$", b"$1$"]
 
 
 def test_a_backend_that_is_down_is_neither_a_success_nor_a_reject() -> None:
     module = StubModule(CLEAR, down=True)
     answers = [
-        module.lookup(b"s", b"clear"),
-        module.login(b"s", b"clear", b"secret"),
-        module.cram(b"s", b"clear", "md5", b"", b""),
-        module.change_password(b"s", b"clear", b"secret", b"new"),
+        settle_one(inquiry).decisive.answer
+        for inquiry in (
+            chain(module).lookup(Lookup(b".", b"s", b"clear")),
+            chain(module).login(Login(b"s", b"clear", b"secret")),
+            chain(module).cram(Cram(b"s", b"clear", "md5", b"", b"")),
+            chain(module).change_password(ChangePassword(b"s", b"clear", b"secret", b"new")),
+        )
     ]
     assert {answer.outcome for answer in answers} == {Outcome.TEMPFAIL}
     assert {answer.describe() for answer in answers} == {"database unreachable: stub is down"}
@@ -109,7 +113,7 @@ def chain(*modules: StubModule, tempfail: str | None = None) -> Chain:
 
 def test_a_reject_goes_on_and_a_success_stops() -> None:
     first, second, third = StubModule(name="a"), StubModule(CLEAR, name="b"), StubModule(CLEAR, name="c")
-    decision = chain(first, second, third).login(LOGIN)
+    decision = settle_one(chain(first, second, third).login(LOGIN))
     assert (decision.outcome, [step.module for step in decision.steps]) == (Outcome.OK, ["a", "b"])
     assert third.asked == 0
 
@@ -128,7 +132,7 @@ def test_a_temporary_failure_at_a_login_is_a_matter_of_settings(
 ) -> None:
     first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
     first.login_tempfail = own  # type: ignore[assignment, misc]
-    assert chain(first, second, tempfail=setting).login(LOGIN).outcome is outcome
+    assert settle_one(chain(first, second, tempfail=setting).login(LOGIN)).outcome is outcome
     assert second.asked == asked
 
 
@@ -137,7 +141,7 @@ def test_any_other_temporary_failure_stops(tempfail: str | None) -> None:
     def asked(ask: str, request: object) -> tuple[Outcome, int]:
         first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
         first.login_tempfail = "fail"  # type: ignore[misc]
-        decision: Decision = getattr(chain(first, second, tempfail=tempfail), ask)(request)
+        decision: Decision = settle_one(getattr(chain(first, second, tempfail=tempfail), ask)(request))
         return decision.outcome, second.asked
 
     assert asked("lookup", Lookup(b".", b"imap", b"clear")) == (Outcome.TEMPFAIL, 0)
@@ -147,9 +151,15 @@ def test_any_other_temporary_failure_stops(tempfail: str | None) -> None:
 
 def test_a_lookup_may_name_its_module() -> None:
     first, second = StubModule(CLEAR, name="a"), StubModule(name="b")
-    assert chain(first, second).lookup(Lookup(b"a", b"imap", b"clear")).outcome is Outcome.OK
-    assert chain(first, second).lookup(Lookup(b"b", b"imap", b"clear")).decisive.answer.reason is Reason.NO_SUCH_USER
-    assert chain(first, second).lookup(Lookup(b"c", b"imap", b"clear")).decisive.answer.reason is Reason.NO_MODULE
+    assert settle_one(chain(first, second).lookup(Lookup(b"a", b"imap", b"clear"))).outcome is Outcome.OK
+    assert (
+        settle_one(chain(first, second).lookup(Lookup(b"b", b"imap", b"clear"))).decisive.answer.reason
+        is Reason.NO_SUCH_USER
+    )
+    assert (
+        settle_one(chain(first, second).lookup(Lookup(b"c", b"imap", b"clear"))).decisive.answer.reason
+        is Reason.NO_MODULE
+    )
 
 
 def test_the_decisive_step_is_the_one_that_explains_most() -> None:
@@ -159,12 +169,12 @@ def test_the_decisive_step_is_the_one_that_explains_most() -> None:
         StubModule(name="down", down=True),
     )
     wrong = Login(b"imap", b"clear", b"wrong")
-    assert chain(known, unknown).login(wrong).decisive.module == "known"
-    assert chain(unknown, known).login(wrong).decisive.module == "known"
-    assert chain(down, known, unknown, tempfail="fail").login(wrong).decisive.module == "down"
+    assert settle_one(chain(known, unknown).login(wrong)).decisive.module == "known"
+    assert settle_one(chain(unknown, known).login(wrong)).decisive.module == "known"
+    assert settle_one(chain(down, known, unknown, tempfail="fail").login(wrong)).decisive.module == "down"
     # Who succeeded is told, whoever was down before.
-    assert chain(down, known, tempfail="fail").login(LOGIN).decisive.module == "known"
-    assert chain().login(wrong).decisive.answer.reason is Reason.NOT_ASKED
+    assert settle_one(chain(down, known, tempfail="fail").login(LOGIN)).decisive.module == "known"
+    assert settle_one(chain().login(wrong)).decisive.answer.reason is Reason.NOT_ASKED
 
 
 def test_the_chain_closes_its_modules() -> None:

@@ -23,8 +23,11 @@ from authd.modules.sqltext import (
 KNOWN = ("local_part", "domain", "service")
 
 
-def text(clause: str, syntax: Syntax = MYSQL, style: str = "qmark") -> tuple[str, tuple[str, ...]]:
-    return render(substitute(clause, KNOWN, syntax), style)
+def text(clause: str, syntax: Syntax = MYSQL) -> tuple[str, tuple[str, ...]]:
+    """Return the statement with a ``?`` for each parameter, and the parameters' names."""
+    parts = substitute(clause, KNOWN, syntax)
+    names = tuple(part.name for part in parts if isinstance(part, Parameter))
+    return "".join("?" if isinstance(part, Parameter) else part for part in parts), names
 
 
 @pytest.mark.parametrize(
@@ -85,9 +88,11 @@ def test_what_can_not_be_bound_is_refused(clause: str) -> None:
 
 
 def test_drivers_get_their_own_marks() -> None:
-    assert text("a LIKE 'x%' AND b = $(domain)", style="format") == ("a LIKE 'x%%' AND b = %s", ("domain",))
-    with pytest.raises(ValueError, match="named"):
-        text("a", style="named")
+    statement = substitute("a LIKE 'x%' AND b = $(domain)", KNOWN, MYSQL)
+    assert render(statement, "pyformat") == "a LIKE 'x%%' AND b = %(domain)s"
+    assert render(statement, "named") == "a LIKE 'x%' AND b = :domain"
+    with pytest.raises(ValueError, match="qmark"):
+        render(statement, "qmark")
 
 
 def test_unknown_variables_are_found() -> None:
@@ -114,9 +119,9 @@ def test_a_literal_with_variables_is_what_pasting_was_meant_to_be(
             return
         clause += piece.replace("'", "''") + f"$({name})"
         expected += piece + values[name]
-    statement, parameters = render(substitute(clause + "'", KNOWN, SQLITE), "qmark")
+    statement = render(substitute(clause + "'", KNOWN, SQLITE), SQLITE.paramstyle)
     connection = sqlite3.connect(":memory:")
-    assert connection.execute(statement, tuple(values[name] for name in parameters)).fetchone() == (expected,)
+    assert connection.execute(statement, values).fetchone() == (expected,)
     connection.close()
 
 

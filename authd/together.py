@@ -1,0 +1,135 @@
+"""Runs inquiries together: what they look up goes into few statements, and who needs little waits for nobody who needs much."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any, TypeVar
+
+from authd.account import Account
+from authd.modules.base import Module, TemporaryFailure
+from authd.modules.inquiry import Check, Find, Inquiry
+from authd.passwords import form_of, verify
+
+T = TypeVar("T")
+
+SLOW_CHECK_SECONDS = 0.02
+"""Checks that take longer than this in all hold up whoever waits behind them."""
+
+SLOW_FIND_SECONDS = 0.003
+"""A back end that takes longer than this to answer holds up whoever waits behind it."""
+
+UNKNOWN_CHECK_SECONDS = 0.1
+"""What a check against a hash of a form not met yet is taken to cost."""
+
+WEIGHT = 0.125
+"""Of the newest of the costs in their average."""
+
+RISE = 0.01
+"""Of the newest measurement where it is more than what was learned."""
+
+MOST_FORMS = 256
+"""Forms of hashes whose cost is remembered."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """An inquiry that ended in a defect.
+
+    :param error: what was raised.
+    """
+
+    error: Exception
+
+
+class Together:
+    """Runs inquiries, and learns what they cost.
+
+    :param held_up: called before something that takes long.
+    """
+
+    def __init__(self, held_up: Callable[[], None]) -> None:
+        self._held_up = held_up
+        self._cost_of_form: dict[bytes, float] = {}
+        self._wait_of_module: dict[Module, float] = {}
+        self.check_seconds = UNKNOWN_CHECK_SECONDS
+        """What a check costs on average, in seconds."""
+
+    def settle(self, inquiries: Sequence[Inquiry[T]]) -> Iterator[tuple[int, T | Failure]]:
+        """Yield every inquiry's place and answer, each as soon as it has one."""
+        finds: list[tuple[int, Find]] = []
+        checks: list[tuple[float, int, Check, bytes]] = []
+        findings: Iterable[tuple[int, Any]] = ((place, None) for place in range(len(inquiries)))
+        while True:
+            for place, finding in findings:
+                inquiry = inquiries[place]
+                try:
+                    need = inquiry.throw(finding) if isinstance(finding, Exception) else inquiry.send(finding)
+                except StopIteration as end:
+                    yield place, end.value
+                except Exception as error:
+                    yield place, Failure(error)
+                else:
+                    if isinstance(need, Find):
+                        finds.append((place, need))
+                    else:
+                        form = form_of(need.stored)
+                        cost = self._cost_of_form.get(form, UNKNOWN_CHECK_SECONDS)
+                        heappush(checks, (cost, place, need, form))
+            if finds:
+                findings = self._find(finds)
+                finds = []
+            elif checks:
+                if checks[0][0] * len(checks) > SLOW_CHECK_SECONDS:
+                    self._held_up()
+                _, place, check, form = heappop(checks)
+                findings = ((place, self._verdict(check, form)),)
+            else:
+                return
+
+    def _find(self, wanted: Sequence[tuple[int, Find]]) -> Iterator[tuple[int, Account | Exception | None]]:
+        """Yield the findings, asking each module once about all that it is wanted for."""
+        by_module: dict[Module, list[tuple[int, Find]]] = {}
+        for place, find in wanted:
+            by_module.setdefault(find.module, []).append((place, find))
+        for module, finds in by_module.items():
+            if self._wait_of_module.get(module, 0.0) > SLOW_FIND_SECONDS:
+                self._held_up()
+            began = time.monotonic()
+            findings: Sequence[Account | Exception | None]
+            try:
+                findings = module.find_each([(find.service, find.user) for _, find in finds])
+            except Exception as error:
+                findings = [error] * len(finds)
+            self._wait_of_module[module] = _learned(self._wait_of_module.get(module), time.monotonic() - began)
+            for (place, _), finding in zip(finds, findings, strict=True):
+                yield place, finding
+
+    def _verdict(self, check: Check, form: bytes) -> object:
+        began = time.monotonic()
+        try:
+            return verify(check.password, check.stored)
+        finally:
+            if len(self._cost_of_form) >= MOST_FORMS:
+                self._cost_of_form.clear()
+            cost = _learned(self._cost_of_form.get(form), time.monotonic() - began)
+            self._cost_of_form[form] = cost
+            self.check_seconds += WEIGHT * (cost - self.check_seconds)
+
+
+def _learned(before: float | None, seconds: float) -> float:
+    """Return what something costs by itself, given what it took: longer where others had the processor, but never shorter."""
+    return seconds if before is None or seconds < before else before + RISE * (seconds - before)
+
+
+def settle_one(inquiry: Inquiry[T]) -> T:
+    """Run one inquiry by itself and return its answer."""
+    [(_, answer)] = Together(lambda: None).settle([inquiry])
+    if isinstance(answer, Failure):
+        raise answer.error
+    return answer
+
+
+__all__ = ["Failure", "TemporaryFailure", "Together", "settle_one"]
