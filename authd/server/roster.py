@@ -13,6 +13,9 @@ import time
 PATIENCE_SECONDS = 0.03
 """A worker that has been busy with the same for so long is held up, whatever it is."""
 
+HESITATION_SECONDS = 0.01
+"""Time that a worker who is not needed waits before it looks again whether it is."""
+
 IDLE = 0.0
 HELD_UP = -1.0
 

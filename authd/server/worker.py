@@ -25,7 +25,7 @@ from authd.server.connection import Connection, accept
 from authd.server.listener import Listener
 from authd.server.log import LOGGER
 from authd.server.responder import AccountListing, Responder
-from authd.server.roster import PATIENCE_SECONDS, Roster
+from authd.server.roster import HESITATION_SECONDS, Roster
 from authd.server.speaker import Speaker
 from authd.together import Failure, Together
 
@@ -170,15 +170,18 @@ class Worker:
             return
         if self._roster.enough_without(self._number):
             self._leave_listeners()
-            self._hesitating_until = time.monotonic() + PATIENCE_SECONDS
+            self._hesitating_until = time.monotonic() + HESITATION_SECONDS
             return
         self._roster.begin(self._number)
         budget = TURN_SECONDS
-        while budget > 0 and self._accept(listener):
-            if self._asking:
-                budget -= self._cost(self._asking[-1][1])
+        while budget > 0:
+            asking = len(self._asking)
+            if not self._accept(listener):
+                return
+            # A client without a whole request costs what the cheapest does, so that a crowd of them does not hold the others up.
+            budget -= self._cost(self._asking[-1][1] if len(self._asking) > asking else None)
 
-    def _cost(self, request: Request) -> float:
+    def _cost(self, request: Request | None) -> float:
         """Return the seconds that answering a request may take, lookups aside."""
         if isinstance(request, Login):
             return max(self._together.check_seconds, TURN_SECONDS / MOST_LOGINS)
