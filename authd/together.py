@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 from authd.account import Account
-from authd.modules.base import Module, TemporaryFailure
+from authd.modules.base import Module
 from authd.modules.inquiry import Check, Find, Inquiry
 from authd.passwords import form_of, verify
 
@@ -130,6 +130,3 @@ def settle_one(inquiry: Inquiry[T]) -> T:
     if isinstance(answer, Failure):
         raise answer.error
     return answer
-
-
-__all__ = ["Failure", "TemporaryFailure", "Together", "settle_one"]

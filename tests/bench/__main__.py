@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.bench.accounts import fill, kinds, logins, lookups, wrong_logins
 from tests.bench.arena import DRIVERS, Arena
+from tests.bench.daemons import family, far_socket, memory, seconds_to_answer
 from tests.bench.load import Exchange, Measurement, Tools
 from tests.bench.stalled import stalled_clients
 from tests.conftest import SBIN, opened
@@ -28,6 +29,8 @@ from tests.support.mariadb import MariaDB
 DAEMONS = 10
 STALLED = 10 * DAEMONS
 CLIENTS = (1, 4, 32, 256)
+FAR_DAEMONS = 5
+MEMORY_REQUESTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,22 @@ def main() -> None:
             results.append(_measure_stalled(tools, sockets, case, options.pairs, options.seconds))
             _progress("")
             _print(results[-1])
+        if not names or "far" in names:
+            with (
+                far_socket(tools, root, server.socket) as far,
+                Arena(root / "distant", server, FAR_DAEMONS, far) as distant,
+            ):
+                away = {"courier": distant.courier().socket}
+                for driver in DRIVERS:
+                    away[driver] = distant.authd(driver, {"AUTHD_MYSQL_DRIVER": driver}).socket
+                case = Case("far", 256, lookups(kinds()["md5-crypt"]))
+                results.append(_measure(tools, away, case, options.pairs, options.seconds))
+            _print(results[-1])
+        whole = _measure_whole(tools, root, server) if not names or "whole" in names else {}
+    if whole:
+        print(json.dumps(whole))
     if options.json:
-        options.json.write_text(json.dumps(_about() | {"results": results}, indent=1) + "\n")
+        options.json.write_text(json.dumps(_about() | {"results": results, "whole": whole}, indent=1) + "\n")
 
 
 def _cases(clients: Sequence[int]) -> Iterator[Case]:
@@ -117,6 +134,30 @@ def _measure_stalled(tools: Tools, sockets: dict[str, Path], case: Case, pairs: 
         ratios[name] = _ratios([m.rate for m in beside], [m.rate for m in alone])
         p99s[name] = _ratios([m.p99 for m in beside], [m.p99 for m in alone])
     return _result(case, runs, ratios, p99s)
+
+
+def _measure_whole(tools: Tools, root: Path, server: MariaDB) -> Result:
+    """Measure memory in MiB and the seconds from the start to the first answer."""
+    asked = lookups(kinds()["md5-crypt"])
+    figures: Result = {}
+    with Arena(root / "whole", server, DAEMONS) as arena:
+        for driver in DRIVERS:
+            daemon = arena.prepared(driver, {"AUTHD_MYSQL_DRIVER": driver})
+            first = seconds_to_answer(daemon, daemon.launch, daemon.socket, asked[0])
+            with daemon:
+                assert daemon.process is not None
+                idle = memory(family(daemon.process.pid))
+                tools.load(daemon.socket, asked, 32, 600, most=MEMORY_REQUESTS)
+                used = memory(family(daemon.process.pid))
+                tools.load(daemon.socket, asked, 32, 600, most=MEMORY_REQUESTS)
+                later = memory(family(daemon.process.pid))
+            figures[driver] = {
+                "seconds to the first answer": round(first, 3),
+                "MiB idle": round(idle, 1),
+                f"MiB after {MEMORY_REQUESTS} requests": round(used, 1),
+                "MiB after as many again": round(later, 1),
+            }
+    return figures
 
 
 def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

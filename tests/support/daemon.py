@@ -49,9 +49,21 @@ class Authd(Service):
 
     def start(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
         """Start the daemon, through the command `prefix` if there is one, and wait until all its workers serve."""
+        logged = self.log.stat().st_size if self.log.exists() else 0
+        self.launch(environment, prefix)
+        process = self.process
+        assert process is not None
+
+        def ready() -> bool:
+            assert process.poll() is None, self.logged()[-3000:]
+            return b"INFO: ready" in self.log.read_bytes()[logged:]
+
+        wait_until(ready, "authd is ready")
+
+    def launch(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
+        """Start the daemon as `start` does, and wait for nothing."""
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            logged = log.tell()
             self.process = subprocess.Popen(
                 [*prefix, command("authdaemond"), "start", "--foreground", "--sysconfdir", str(self.etc)],
                 stdin=subprocess.DEVNULL,
@@ -59,13 +71,6 @@ class Authd(Service):
                 stderr=log,
                 env={**os.environ, **(environment or {})},
             )
-        process = self.process
-
-        def ready() -> bool:
-            assert process.poll() is None, self.logged()[-3000:]
-            return b"INFO: ready" in self.log.read_bytes()[logged:]
-
-        wait_until(ready, "authd is ready")
 
     def reload(self, settle: bool = True) -> None:
         """Have the daemon read its configuration again, and wait until the new workers serve.
