@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hmac
+import sys
+from dataclasses import replace
 
 import pytest
 
 from authd import together
 from authd.account import Account
 from authd.chain import Chain, Decision
+from authd.config.problem import ConfigError
+from authd.modules.authmysql import AuthMysql
 from authd.modules.authsqlite import sqlite_real
 from authd.modules.registry import MODULES, UnknownModules, make_modules
 from authd.numbers import atoi, unsigned
@@ -225,3 +229,9 @@ def test_numbers_are_read_as_c_and_cpp_read_them(text: bytes, as_int: int, as_un
 )
 def test_reals_as_sqlite_writes_them(value: float, text: bytes) -> None:
     assert sqlite_real(value) == text
+
+
+def test_a_driver_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
+    with pytest.raises(ConfigError, match=r"AUTHD_MYSQL_DRIVER.*pip install 'authd\[mysqlclient\]'"):
+        AuthMysql(replace(surroundings(), mysql_driver="mysqlclient"))
