@@ -98,11 +98,7 @@ class Together:
             if self._wait_of_module.get(module, 0.0) > SLOW_FIND_SECONDS:
                 self._held_up()
             began = time.monotonic()
-            findings: Sequence[Account | Exception | None]
-            try:
-                findings = module.find_each([(find.service, find.user) for _, find in finds])
-            except Exception as error:
-                findings = [error] * len(finds)
+            findings = _found([find for _, find in finds])
             self._wait_of_module[module] = _learned(self._wait_of_module.get(module), time.monotonic() - began)
             for (place, _), finding in zip(finds, findings, strict=True):
                 yield place, finding
@@ -117,6 +113,16 @@ class Together:
             cost = _learned(self._cost_of_form.get(form), time.monotonic() - began)
             self._cost_of_form[form] = cost
             self.check_seconds += WEIGHT * (cost - self.check_seconds)
+
+
+def _found(finds: Sequence[Find]) -> Sequence[Account | Exception | None]:
+    """Return what one module has to say to `finds`; where a defect ends that, it is asked again one by one."""
+    try:
+        return finds[0].module.find_each([(find.service, find.user) for find in finds])
+    except Exception as error:
+        if len(finds) == 1:
+            return [error]
+        return [finding for find in finds for finding in _found([find])]
 
 
 def _learned(before: float | None, seconds: float) -> float:

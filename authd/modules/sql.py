@@ -110,6 +110,8 @@ class SqlModule(Module):
         return self._find_one(self._query_for(service), service, user)
 
     def find_each(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Account | TemporaryFailure | None]:
+        if len(wanted) == 1:
+            return super().find_each(wanted)
         self._refresh()
         together: dict[Query, list[int]] = {}
         findings: list[Account | TemporaryFailure | None] = [None] * len(wanted)

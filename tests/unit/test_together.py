@@ -85,3 +85,20 @@ def test_a_defect_costs_nobody_else_anything() -> None:
     assert isinstance(answers[0], Failure)
     assert isinstance(answers[0].error, ZeroDivisionError)
     assert told(answers[1])[0] is Outcome.OK
+
+
+class Defective(StubModule):
+    """Has a defect that one user brings to light."""
+
+    def find(self, service: bytes, user: bytes) -> Account | None:
+        if user == b"b":
+            raise ZeroDivisionError
+        return super().find(service, user)
+
+
+def test_a_defect_in_a_lookup_costs_nobody_else_anything() -> None:
+    module = Defective(*ACCOUNTS)
+    inquiries = [module.lookup(b"s", user) for user in (b"a", b"b", b"a")]
+    answers = dict(Together(lambda: None).settle(inquiries))
+    assert isinstance(answers[1], Failure)
+    assert told(answers[0])[0] is told(answers[2])[0] is Outcome.OK
