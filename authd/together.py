@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from authd.account import Account
 from authd.modules.base import Module
 from authd.modules.inquiry import Check, Find, Inquiry
-from authd.passwords import form_of, verify
+from authd.passwords import Verdict, form_of, verify
 
 T = TypeVar("T")
 
@@ -103,16 +103,18 @@ class Together:
             for (place, _), finding in zip(finds, findings, strict=True):
                 yield place, finding
 
-    def _verdict(self, check: Check, form: bytes) -> object:
+    def _verdict(self, check: Check, form: bytes) -> Verdict | Exception:
         began = time.monotonic()
         try:
-            return verify(check.password, check.stored)
-        finally:
-            if len(self._cost_of_form) >= MOST_FORMS:
-                self._cost_of_form.clear()
-            cost = _learned(self._cost_of_form.get(form), time.monotonic() - began)
-            self._cost_of_form[form] = cost
-            self.check_seconds += WEIGHT * (cost - self.check_seconds)
+            verdict = verify(check.password, check.stored)
+        except Exception as error:
+            return error
+        if len(self._cost_of_form) >= MOST_FORMS:
+            self._cost_of_form.clear()
+        cost = _learned(self._cost_of_form.get(form), time.monotonic() - began)
+        self._cost_of_form[form] = cost
+        self.check_seconds += WEIGHT * (cost - self.check_seconds)
+        return verdict
 
 
 def _found(finds: Sequence[Find]) -> Sequence[Account | Exception | None]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authd import together
 from authd.account import Account
 from authd.modules.base import Module, TemporaryFailure
 from authd.modules.inquiry import Inquiry
 from authd.outcome import Answer, Outcome
-from authd.passwords import hash_password
+from authd.passwords import Verdict, hash_password
 from authd.together import Failure, Together, settle_one
 from tests.support.stub import StubModule
 
@@ -55,9 +57,9 @@ class Counting(StubModule):
 def test_lookups_are_one_question_and_cheap_checks_come_first() -> None:
     module = Counting(account(b"cheap"), account(b"dear", DEAR))
     waits: list[str] = []
-    together = Together(lambda: waits.append("held up"))
+    running = Together(lambda: waits.append("held up"))
     for user in (b"cheap", b"dear"):
-        list(together.settle([module.login(b"s", user, b"secret")]))
+        list(running.settle([module.login(b"s", user, b"secret")]))
     waits.clear()
     module.stored.clear()
     inquiries = [
@@ -66,7 +68,7 @@ def test_lookups_are_one_question_and_cheap_checks_come_first() -> None:
         module.lookup(b"s", b"dear"),
     ]
     order = []
-    for place, answer in together.settle(inquiries):
+    for place, answer in running.settle(inquiries):
         assert told(answer)[0] is Outcome.OK
         order.append((place, len(waits)))
     # The dear one is last, and before it the others of the daemon are told.
@@ -85,6 +87,20 @@ def test_a_defect_costs_nobody_else_anything() -> None:
     assert isinstance(answers[0], Failure)
     assert isinstance(answers[0].error, ZeroDivisionError)
     assert told(answers[1])[0] is Outcome.OK
+
+
+def test_a_defect_in_a_check_costs_nobody_else_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defective(password: bytes, stored: bytes) -> Verdict:
+        if password == b"x":
+            raise ZeroDivisionError
+        return Verdict.MATCH
+
+    monkeypatch.setattr(together, "verify", defective)
+    module = StubModule(*ACCOUNTS)
+    inquiries = [module.login(b"s", b"a", password) for password in (b"secret", b"x", b"secret")]
+    answers = dict(Together(lambda: None).settle(inquiries))
+    assert isinstance(answers[1], Failure)
+    assert told(answers[0])[0] is told(answers[2])[0] is Outcome.OK
 
 
 class Defective(StubModule):
