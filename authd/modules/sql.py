@@ -21,7 +21,7 @@ from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.database import Database
 from authd.modules.sqltext import Syntax, shown, unknown_variables
-from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements
+from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
 from authd.numbers import unsigned
 from authd.outcome import Reason
 
@@ -225,8 +225,7 @@ class SqlModule(Module):
             raise TemporaryFailure(Reason.MISCONFIGURED, "no table and no clause to enumerate with")
         self._trace("query", statement, {})
         for row in self._database.rows(statement, self._values(statement, b"enumerate", b"")):
-            texts = self.texts_of(row[:6])
-            columns = [*texts, *[None] * (6 - len(texts))]
+            columns = self.texts_of(padded(row, 6))
             if columns[0] or self.enumerates_nameless:
                 yield self.entry_of(columns)
 

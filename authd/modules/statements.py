@@ -34,13 +34,18 @@ def prepare(parts: Statement, syntax: Syntax) -> Prepared:
     return Prepared(parts, render(parts, syntax.paramstyle), names)
 
 
+def padded(row: Sequence[Any], wanted: int) -> list[Any]:
+    """Return as many columns of a row as are wanted; ``None`` for those that it lacks."""
+    return [*row[:wanted], *[None] * (wanted - len(row))]
+
+
 class Query:
     """A query for accounts, by default Courier's, which can ask for several at once.
 
     A default query leaves out the columns whose setting is absent, and knows what they would have been.
 
     :param fields: SQL expressions of an account's ten columns, the login first.
-    :param tail: what follows ``WHERE login = $(user)``.
+    :param where: SQL condition that every account must meet.
     """
 
     def __init__(self, fields: Sequence[str], table: str, where: str, syntax: Syntax) -> None:
@@ -92,14 +97,12 @@ _NOT_BY_ROW = re.compile(
 class Clause:
     """A query for accounts in the administrator's own words; asks for one at a time."""
 
-    joinable = False
-
     def __init__(self, parts: Statement, syntax: Syntax) -> None:
         self.one = prepare(parts, syntax)
 
     def columns(self, row: Sequence[Any]) -> list[Any]:
         """Return ten columns; ``None`` for those that the row lacks."""
-        return [*row[:10], *[None] * (10 - len(row))]
+        return padded(row, 10)
 
 
 class Statements:

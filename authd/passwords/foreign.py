@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,9 @@ _LIBRARY_SCHEMES = (
 )
 
 PREFIXES = (b"{PBKDF2", b"$pbkdf2", b"$argon2", *ARGON2_SCHEMES)
+
+
+_PREFIX = re.compile(b"|".join(map(re.escape, PREFIXES)), re.IGNORECASE)
 
 
 @cache
@@ -68,12 +72,10 @@ def make(password: bytes, name: str) -> bytes:
 
 def _library_form(stored: bytes) -> bytes | None:
     """Return `stored` as the library spells it; ``None`` where it begins with none of `PREFIXES`."""
-    if not stored.startswith((b"{", b"$p", b"$a", b"$P", b"$A")):
+    match = _PREFIX.match(stored)
+    if match is None:
         return None
-    prefix = next((prefix for prefix in PREFIXES if stored[: len(prefix)].lower() == prefix.lower()), None)
-    if prefix is None:
-        return None
-    if prefix in ARGON2_SCHEMES:
-        return stored[len(prefix) :]
+    if match[0].upper() in ARGON2_SCHEMES:
+        return stored[match.end() :]
     end = stored.find(b"}") + 1
     return stored[:end].upper() + stored[end:]

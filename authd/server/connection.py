@@ -98,4 +98,4 @@ class Connection:
         """
         with suppress(OSError):
             os.read(self.descriptor, READ_SIZE)
-        os.close(self.descriptor)
+        self.close()

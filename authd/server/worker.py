@@ -93,6 +93,8 @@ class Worker:
         os.write(ready, b".")
         while self._accepting or self._busy or len(self._clients):
             self._roster.end(self._number)
+            if self._hesitating_until is not None and time.monotonic() >= self._hesitating_until:
+                self._watch_listeners()
             for descriptor, event in self._poll.poll(self._time_left()):
                 if descriptor in self._speakers:
                     self._welcome(descriptor)
@@ -121,10 +123,7 @@ class Worker:
         left = self._clients.time_left()
         if self._hesitating_until is None:
             return left
-        rest = self._hesitating_until - time.monotonic()
-        if rest <= 0:
-            self._watch_listeners()
-            return left
+        rest = max(0.0, self._hesitating_until - time.monotonic())
         return rest if left < 0 else min(rest, left)
 
     def _watch_listeners(self) -> None:
@@ -274,11 +273,7 @@ class Worker:
         if not connection.send():
             self._clients.wait_to_write(connection)
         elif conversation.closing:
-            self._clients.forget(connection)
-            if answered:
-                connection.close()
-            else:
-                connection.close_unheard()
+            self._drop(connection, answered)
         elif answered:
             connection.busy = True
             connection.leaving = not self._accepting
@@ -291,7 +286,10 @@ class Worker:
                 self._make_room()
             self._clients.wait_to_read(connection, may_rest=self._accepting)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: Connection, answered: bool = False) -> None:
         connection.busy = False
         self._clients.forget(connection)
-        connection.close_unheard()
+        if answered:
+            connection.close()
+        else:
+            connection.close_unheard()
