@@ -20,17 +20,19 @@ from pathlib import Path
 
 from tests.bench.accounts import fill, kinds, logins, lookups, wrong_logins
 from tests.bench.arena import DRIVERS, Arena
-from tests.bench.daemons import family, far_socket, memory, seconds_to_answer
+from tests.bench.daemons import far_socket, memory, seconds_to_answer
 from tests.bench.load import Exchange, Measurement, Tools
-from tests.bench.stalled import stalled_clients
 from tests.conftest import SBIN, opened
 from tests.support.mariadb import MariaDB
+from tests.support.wire import connected
 
 DAEMONS = 10
 STALLED = 10 * DAEMONS
 CLIENTS = (1, 4, 32, 256)
 FAR_DAEMONS = 5
 MEMORY_REQUESTS = 100_000
+
+HALF_A_REQUEST = b"AUTH 40\nimap\nlogin\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,8 @@ def main() -> None:
         root = opened(Path(directory))
         tools = Tools(root)
         server = stack.enter_context(MariaDB(root / "mariadb"))
-        fill(server, kinds())
-        arena = stack.enter_context(Arena(root / "arena", server, DAEMONS))
-        sockets = {"courier": arena.courier().socket}
-        for driver in DRIVERS:
-            sockets[driver] = arena.authd(driver, {"AUTHD_MYSQL_DRIVER": driver}).socket
+        fill(server)
+        sockets = stack.enter_context(Arena(root / "arena", server.socket, DAEMONS)).start()
         wanted = [int(number) for number in options.clients.split(",") if number] or CLIENTS
         names = [name for name in options.cases.split(",") if name]
         cases = [case for case in _cases(wanted) if not names or case.name in names]
@@ -79,15 +78,12 @@ def main() -> None:
         if not names or "far" in names:
             with (
                 far_socket(tools, root, server.socket) as far,
-                Arena(root / "distant", server, FAR_DAEMONS, far) as distant,
+                Arena(root / "distant", far, FAR_DAEMONS) as distant,
             ):
-                away = {"courier": distant.courier().socket}
-                for driver in DRIVERS:
-                    away[driver] = distant.authd(driver, {"AUTHD_MYSQL_DRIVER": driver}).socket
                 case = Case("far", 256, lookups(kinds()["md5-crypt"]))
-                results.append(_measure(tools, away, case, options.pairs, options.seconds))
+                results.append(_measure(tools, distant.start(), case, options.pairs, options.seconds))
             _print(results[-1])
-        whole = _measure_whole(tools, root, server) if not names or "whole" in names else {}
+        whole = _measure_whole(tools, root, server.socket) if not names or "whole" in names else {}
     if whole:
         print(json.dumps(whole))
     if options.json:
@@ -119,7 +115,7 @@ def _measure(tools: Tools, sockets: dict[str, Path], case: Case, pairs: int, sec
 
 
 def _measure_stalled(tools: Tools, sockets: dict[str, Path], case: Case, pairs: int, seconds: float) -> Result:
-    """Measure what is left of each one's own throughput; Courier's stalled run ends with the first client's patience."""
+    """Measure what is left of authd's own throughput; Courier serves nobody meanwhile, and is left out."""
     runs: dict[str, list[Measurement]] = {}
     ratios, p99s = {}, {}
     for name, socket in sockets.items():
@@ -128,7 +124,9 @@ def _measure_stalled(tools: Tools, sockets: dict[str, Path], case: Case, pairs: 
         alone, beside = [], []
         for _ in range(pairs):
             alone.append(tools.load(socket, case.exchanges, case.clients, seconds))
-            with stalled_clients(socket, STALLED):
+            with ExitStack() as stack:
+                for _ in range(STALLED):
+                    connected(stack, socket, HALF_A_REQUEST)
                 beside.append(tools.load(socket, case.exchanges, case.clients, seconds))
         runs[name] = beside
         ratios[name] = _ratios([m.rate for m in beside], [m.rate for m in alone])
@@ -136,21 +134,20 @@ def _measure_stalled(tools: Tools, sockets: dict[str, Path], case: Case, pairs: 
     return _result(case, runs, ratios, p99s)
 
 
-def _measure_whole(tools: Tools, root: Path, server: MariaDB) -> Result:
+def _measure_whole(tools: Tools, root: Path, database: Path) -> Result:
     """Measure memory in MiB and the seconds from the start to the first answer."""
     asked = lookups(kinds()["md5-crypt"])
     figures: Result = {}
-    with Arena(root / "whole", server, DAEMONS) as arena:
+    with Arena(root / "whole", database, DAEMONS) as arena:
         for driver in DRIVERS:
-            daemon = arena.prepared(driver, {"AUTHD_MYSQL_DRIVER": driver})
-            first = seconds_to_answer(daemon, daemon.launch, daemon.socket, asked[0])
+            daemon = arena.authd(driver)
+            first = seconds_to_answer(daemon, asked[0])
             with daemon:
-                assert daemon.process is not None
-                idle = memory(family(daemon.process.pid))
+                idle = memory(daemon)
                 tools.load(daemon.socket, asked, 32, 600, most=MEMORY_REQUESTS)
-                used = memory(family(daemon.process.pid))
+                used = memory(daemon)
                 tools.load(daemon.socket, asked, 32, 600, most=MEMORY_REQUESTS)
-                later = memory(family(daemon.process.pid))
+                later = memory(daemon)
             figures[driver] = {
                 "seconds to the first answer": round(first, 3),
                 "MiB idle": round(idle, 1),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from authd.passwords import hash_password
 from tests.bench.load import Exchange
-from tests.support.extmail import EXTMAIL_HASH, EXTMAIL_PASSWORD, INSERT, TABLE
+from tests.support.extmail import EXTMAIL_HASH, EXTMAIL_PASSWORD, fill_with
 from tests.support.mariadb import MariaDB
 from tests.support.wire import login, pre
 
 SERVICE = "smtp"
 
-BCRYPT_COST = 10
+DOMAIN = "example.org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,18 @@ class Kind:
     count: int
     stored: bytes
 
-    def user(self, number: int) -> str:
-        """Return the login of one of them."""
-        return f"{self.name}-{number % self.count}@example.org"
+    def name_of(self, number: int) -> str:
+        """Return what the login of one of them has before its domain."""
+        return f"{self.name}-{number % self.count}"
+
+    def some(self, count: int) -> list[str]:
+        """Return the names of `count` of them, none next to another."""
+        return [self.name_of(number * 7) for number in range(count)]
 
 
+@cache
 def kinds() -> dict[str, Kind]:
-    """Return the kinds of accounts by their names."""
+    """Return the kinds of accounts by their names; their salts are random, but the same for whoever asks."""
     password = EXTMAIL_PASSWORD.encode()
     return {
         kind.name: kind
@@ -46,59 +52,47 @@ def kinds() -> dict[str, Kind]:
     }
 
 
-def fill(server: MariaDB, wanted: dict[str, Kind]) -> None:
+def fill(server: MariaDB) -> None:
     """Make the first users' database anew, with the accounts of all kinds."""
-    server.execute(
-        "DROP DATABASE IF EXISTS extmail",
-        "CREATE DATABASE extmail CHARACTER SET utf8mb3",
-        "CREATE OR REPLACE USER extmail@localhost IDENTIFIED BY 'extmail'",
-        "GRANT SELECT, UPDATE ON extmail.* TO extmail@localhost",
+    fill_with(
+        server,
+        (
+            (kind.name_of(number), DOMAIN, kind.stored.decode())
+            for kind in kinds().values()
+            for number in range(kind.count)
+        ),
     )
-    with server.connect(database="extmail") as connection, connection.cursor() as cursor:
-        cursor.execute(TABLE)
-        for kind in wanted.values():
-            users = [kind.user(number) for number in range(kind.count)]
-            cursor.executemany(
-                INSERT,
-                [
-                    (user, user, kind.stored, user.title(), f"example.org/{user}/Maildir/", f"example.org/{user}", "x")
-                    for user in users
-                ],
-            )
 
 
-def expected(user: str, stored: bytes, password: str = "") -> bytes:
+def expected(name: str, stored: bytes, password: str = "") -> bytes:
     """Return the reply about an account; a login's has the password that was given."""
     lines = [
-        b"UID=2525",
-        b"GID=2525",
-        b"HOME=/var/mailbox/example.org/%b" % user.encode(),
-        b"ADDRESS=%b" % user.encode(),
-        b"NAME=%b" % user.title().encode(),
-        b"MAILDIR=/var/mailbox/example.org/%b/Maildir/" % user.encode(),
-        b"PASSWD=%b" % stored,
+        "UID=2525",
+        "GID=2525",
+        f"HOME=/var/mailbox/{DOMAIN}/{name}",
+        f"ADDRESS={name}@{DOMAIN}",
+        f"NAME={name.title()}",
+        f"MAILDIR=/var/mailbox/{DOMAIN}/{name}/Maildir/",
+        f"PASSWD={stored.decode()}",
+        *([f"PASSWD2={password}"] if password else []),
+        ".\n",
     ]
-    if password:
-        lines.append(b"PASSWD2=%b" % password.encode())
-    return b"\n".join([*lines, b".\n"])
+    return "\n".join(lines).encode()
 
 
 def lookups(kind: Kind, count: int = 1000) -> list[Exchange]:
     """Return PRE requests about accounts of `kind`."""
-    return [
-        Exchange(pre(user, SERVICE), expected(user, kind.stored))
-        for user in (kind.user(number * 7) for number in range(count))
-    ]
+    return [Exchange(pre(f"{name}@{DOMAIN}", SERVICE), expected(name, kind.stored)) for name in kind.some(count)]
 
 
 def logins(kind: Kind, count: int = 1000) -> list[Exchange]:
     """Return logins with the right password."""
     return [
-        Exchange(login(user, EXTMAIL_PASSWORD, SERVICE), expected(user, kind.stored, EXTMAIL_PASSWORD))
-        for user in (kind.user(number * 7) for number in range(count))
+        Exchange(login(f"{name}@{DOMAIN}", EXTMAIL_PASSWORD, SERVICE), expected(name, kind.stored, EXTMAIL_PASSWORD))
+        for name in kind.some(count)
     ]
 
 
 def wrong_logins(kind: Kind, count: int = 1000) -> list[Exchange]:
     """Return logins with a wrong password."""
-    return [Exchange(login(kind.user(number * 7), "not it", SERVICE), b"FAIL\n") for number in range(count)]
+    return [Exchange(login(f"{name}@{DOMAIN}", "not it", SERVICE), b"FAIL\n") for name in kind.some(count)]

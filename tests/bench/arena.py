@@ -1,9 +1,8 @@
-"""Courier and authd side by side on one database, authd in as many ways as are to be compared."""
+"""Courier and authd side by side on one database, authd on each of its drivers."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -11,7 +10,6 @@ from typing import Self
 from tests.support.courier import Courier
 from tests.support.daemon import Authd
 from tests.support.extmail import seed_files
-from tests.support.mariadb import MariaDB
 
 DRIVERS = ("pymysql", "mysqlclient")
 
@@ -20,15 +18,13 @@ class Arena:
     """The daemons on the first users' files.
 
     :param root: an empty directory that other users can enter.
-    :param server: the database, filled already.
-    :param socket: the database's socket, where it is not the server's own.
+    :param socket: of the database, filled already.
     """
 
-    def __init__(self, root: Path, server: MariaDB, daemons: int, socket: Path | None = None) -> None:
+    def __init__(self, root: Path, socket: Path, daemons: int) -> None:
         self._root = root
-        self._server = server
         self._daemons = daemons
-        self._socket = socket or server.socket
+        self._socket = socket
         self._stack = ExitStack()
         root.mkdir()
 
@@ -38,31 +34,23 @@ class Arena:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def courier(self) -> Courier:
-        """Start Courier."""
+    def start(self) -> dict[str, Path]:
+        """Start Courier, and an authd on each driver; return their sockets by name."""
         root = self._root / "courier"
-        return self._stack.enter_context(Courier(root, self._files(root)))
+        courier = self._stack.enter_context(Courier(root, self._files(root)))
+        ours = {driver: self._stack.enter_context(self.authd(driver)) for driver in DRIVERS}
+        return {"courier": courier.socket, **{driver: daemon.socket for driver, daemon in ours.items()}}
 
-    def authd(self, name: str, settings: Mapping[str, str]) -> Authd:
-        """Start an authd with `settings` of its own in addition.
-
-        :param name: names its directory.
-        """
-        daemon = self.prepared(name, settings)
-        return self._stack.enter_context(daemon)
-
-    def prepared(self, name: str, settings: Mapping[str, str]) -> Authd:
-        """Return such an authd, not started."""
-        root = self._root / name
+    def authd(self, driver: str) -> Authd:
+        """Return an authd on a driver, not started."""
+        root = self._root / driver
         etc = self._files(root)
         with (etc / "authdaemonrc").open("a") as file:
-            file.writelines(f'{setting}="{value}"\n' for setting, value in settings.items())
+            file.write(f'AUTHD_MYSQL_DRIVER="{driver}"\n')
         return Authd(etc, root / "run")
 
     def _files(self, root: Path) -> Path:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
-        seed_files(root / "etc", root / "run", self._server, self._daemons)
-        rc = root / "etc" / "authmysqlrc"
-        rc.write_text(rc.read_text().replace(str(self._server.socket), str(self._socket)))
+        seed_files(root / "etc", root / "run", self._socket, self._daemons)
         return root / "etc"

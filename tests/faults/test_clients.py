@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,9 @@ import pytest
 from tests.support.daemon import Authd
 from tests.support.processes import wait_until
 from tests.support.site import GOOD
-from tests.support.wire import exchange, read_to_end
+from tests.support.wire import connected, exchange, read_to_end
 
-
-def _connected(stack: ExitStack, path: Path, sent: bytes = b"") -> socket.socket:
-    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
-    connection.settimeout(30)
-    connection.connect(str(path))
-    if sent:
-        connection.sendall(sent)
-    return connection
+_connected = partial(connected, seconds=30)
 
 
 def test_half_requests_hold_nobody_up(authd: Authd) -> None:

@@ -20,7 +20,7 @@ from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair
 from tests.support.requests import hand_made
 from tests.support.site import make_mysql_site
-from tests.support.wire import REPLY_SECONDS, exchange, login, pre, read_to_end
+from tests.support.wire import connected, exchange, login, pre, read_to_end
 
 REQUESTS = hand_made()
 TOGETHER = 48
@@ -46,10 +46,7 @@ def ask_together(daemon: Authd, requests: Sequence[bytes]) -> list[bytes]:
         clients = []
         try:
             for request in requests:
-                client = stack.enter_context(socket.socket(socket.AF_UNIX))
-                client.settimeout(REPLY_SECONDS)
-                client.connect(str(daemon.socket))
-                client.sendall(request)
+                client = connected(stack, daemon.socket, request)
                 client.shutdown(socket.SHUT_WR)
                 clients.append(client)
         finally:
@@ -62,6 +59,21 @@ def alone(root: Path, extmail: MariaDB) -> Iterator[Authd]:
     """A daemon of one worker that traces its statements."""
     with make_mysql_site(root, extmail, daemons="1", DEBUG_LOGIN="1") as daemon:
         yield daemon
+
+
+def add_slow_account(server: MariaDB, cost: str) -> str:
+    """Add an account with the password ``extmail`` in bcrypt, and return its login.
+
+    :param cost: what the hash begins with.
+    """
+    user = f"cost{cost[4:6]}@extmail.org"
+    hashed = crypt(b"extmail", f"{cost}abcdefghijklmnopqrstuu".encode())
+    assert hashed is not None
+    server.execute(
+        "REPLACE INTO extmail.mailbox (username, password, homedir, maildir, uidnumber, gidnumber) "
+        f"VALUES ('{user}', '{hashed.decode()}', 'h', 'm', 1000, 1000)"
+    )
+    return user
 
 
 def joined(daemon: Authd) -> int:
@@ -131,13 +143,7 @@ def test_expressions_that_are_not_of_one_row_are_asked_one_by_one(root: Path, ex
 
 def test_who_needs_little_does_not_wait_for_a_slow_hash(root: Path, extmail: MariaDB) -> None:
     """A lookup that arrives behind a slow login, in the same turn of the only worker, is answered before it."""
-    slow = crypt(b"extmail", b"$2b$12$abcdefghijklmnopqrstuu")
-    assert slow is not None
-    user = "slow@extmail.org"
-    extmail.execute(
-        "REPLACE INTO extmail.mailbox (username, password, homedir, maildir, uidnumber, gidnumber) "
-        f"VALUES ('{user}', '{slow.decode()}', 'h', 'm', 1000, 1000)"
-    )
+    user = add_slow_account(extmail, "$2b$12$")
     with make_mysql_site(root, extmail, daemons="1") as daemon:
         # The worker learns that logins are cheap as a rule, so that it takes more than one at once.
         for _ in range(LEARNT):
@@ -152,20 +158,9 @@ def test_who_needs_little_does_not_wait_for_a_slow_hash(root: Path, extmail: Mar
 
 def test_another_worker_takes_the_place_of_one_that_is_held_up(root: Path, extmail: MariaDB) -> None:
     """With every worker at a slow hash but one, a lookup is answered while they are at it."""
-    slow = crypt(b"extmail", b"$2b$14$abcdefghijklmnopqrstuu")
-    assert slow is not None
-    extmail.execute(
-        "REPLACE INTO extmail.mailbox (username, password, homedir, maildir, uidnumber, gidnumber) "
-        f"VALUES ('slower@extmail.org', '{slow.decode()}', 'h', 'm', 1000, 1000)"
-    )
+    user = add_slow_account(extmail, "$2b$14$")
     with make_mysql_site(root, extmail, daemons="5") as daemon, ExitStack() as stack:
-        clients = []
-        for _ in range(4):
-            client = stack.enter_context(socket.socket(socket.AF_UNIX))
-            client.settimeout(REPLY_SECONDS)
-            client.connect(str(daemon.socket))
-            client.sendall(login("slower@extmail.org", "extmail"))
-            clients.append(client)
+        clients = [connected(stack, daemon.socket, login(user, "extmail")) for _ in range(4)]
         assert exchange(daemon.socket, pre("postmaster@extmail.org")).endswith(b"\n.\n")
         assert "login: result=ok" not in daemon.logged()
         for client in clients:

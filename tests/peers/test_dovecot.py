@@ -44,7 +44,7 @@ def mailbox(mariadb: MariaDB, base: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def rc(mariadb: MariaDB, base: Path, mailbox: Path) -> str:
-    seed_files(base / "etc", base / "run", mariadb, daemons=3)
+    seed_files(base / "etc", base / "run", mariadb.socket, daemons=3)
     content = (base / "etc" / "authmysqlrc").read_text().replace("/var/mailbox/", f"{mailbox}/")
     return changed(content, MYSQL_AUXOPTIONS_FIELD="options", MYSQL_CLEAR_PWFIELD="clearpwd")
 

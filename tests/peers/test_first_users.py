@@ -21,7 +21,7 @@ def pair(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     require("unshare", DAEMON)
     fill_extmail(mariadb, ACCOUNTS)
     root = opened(tmp_path_factory.mktemp("seed"))
-    seed_files(root / "etc", root / "authd", mariadb)
+    seed_files(root / "etc", root / "authd", mariadb.socket)
     with Pair(root, root / "etc", root / "authd") as both:
         yield both
 

@@ -76,7 +76,7 @@ def mail_site(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Ite
     mailbox = make_mailboxes(mariadb, base)
     os.chown(mailbox, OWNER, OWNER)
     run = base / "run"
-    seed_files(base / "etc", run / "authdaemon", mariadb, daemons=3)
+    seed_files(base / "etc", run / "authdaemon", mariadb.socket, daemons=3)
     rc = (base / "etc" / "authmysqlrc").read_text().replace("/var/mailbox/", f"{mailbox}/")
     rc = changed(rc, MYSQL_AUXOPTIONS_FIELD="options", MYSQL_CLEAR_PWFIELD="clearpwd", MYSQL_QUOTA_FIELD="quota")
     edit(base / "etc" / "authmysqlrc", rc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.support.mariadb import MariaDB
@@ -69,24 +70,32 @@ MYSQL_MAILDIR_FIELD	concat('/var/mailbox/',maildir)
 
 def fill_extmail(server: MariaDB, accounts: int) -> None:
     """Make the ``extmail`` database anew: ExtMail's own account and `accounts` more, all with its password."""
+    names = [("postmaster", "extmail.org"), *((f"user{number}", "example.org") for number in range(accounts))]
+    fill_with(server, ((user, domain, EXTMAIL_HASH) for user, domain in names))
+
+
+def fill_with(server: MariaDB, accounts: Iterable[tuple[str, str, str]]) -> None:
+    """Make the ``extmail`` database anew, with an account for each user, domain and hash."""
     server.execute(
         "DROP DATABASE IF EXISTS extmail",
         "CREATE DATABASE extmail CHARACTER SET utf8mb3",  # an index of MyISAM is at most 1,000 bytes
         "CREATE OR REPLACE USER extmail@localhost IDENTIFIED BY 'extmail'",
         "GRANT SELECT, UPDATE ON extmail.* TO extmail@localhost",
     )
-    names = [("postmaster", "extmail.org"), *((f"user{number}", "example.org") for number in range(accounts))]
     rows = [
-        (f"{user}@{domain}", user, EXTMAIL_HASH, user.title(), f"{domain}/{user}/Maildir/", f"{domain}/{user}", domain)
-        for user, domain in names
+        (f"{user}@{domain}", user, hashed, user.title(), f"{domain}/{user}/Maildir/", f"{domain}/{user}", domain)
+        for user, domain, hashed in accounts
     ]
     with server.connect(database="extmail") as connection, connection.cursor() as cursor:
         cursor.execute(TABLE)
         cursor.executemany(INSERT, rows)
 
 
-def seed_files(etc: Path, run: Path, server: MariaDB, daemons: int = 10) -> None:
-    """Write their configuration files, unchanged but for the paths."""
+def seed_files(etc: Path, run: Path, socket: Path, daemons: int = 10) -> None:
+    """Write their configuration files, unchanged but for the paths.
+
+    :param socket: the database's.
+    """
     etc.mkdir(parents=True, exist_ok=True)
     (etc / "authdaemonrc").write_text(AUTHDAEMONRC.format(run=run, daemons=daemons))
-    (etc / "authmysqlrc").write_text(AUTHMYSQLRC.format(socket=server.socket))
+    (etc / "authmysqlrc").write_text(AUTHMYSQLRC.format(socket=socket))

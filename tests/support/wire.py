@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 REPLY_SECONDS = 20.0
@@ -24,6 +24,16 @@ def exchange(path: Path, *pieces: bytes, shut: bool = False) -> bytes:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
         return read_to_end(connection)
+
+
+def connected(stack: ExitStack, path: Path, sent: bytes = b"", seconds: float = REPLY_SECONDS) -> socket.socket:
+    """Return a client that has said `sent` and stays until `stack` is closed."""
+    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+    connection.settimeout(seconds)
+    connection.connect(str(path))
+    if sent:
+        connection.sendall(sent)
+    return connection
 
 
 def send_all(connection: socket.socket, pieces: Iterable[bytes]) -> None:
