@@ -174,10 +174,13 @@ class Machine(Service):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         if not children:
             return False
-        self._init = int(children[0])
-        command = Path(f"/proc/{self._init}/cmdline").read_bytes()
-        if not self.systemd:
-            return command.startswith(b"bash")
-        if not command.startswith(SYSTEMD.encode()):
+        try:
+            command = Path(f"/proc/{children[0]}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # It was one of the commands that lay the machine out.
+        if not command.startswith(SYSTEMD.encode() if self.systemd else b"bash"):
             return False
+        self._init = int(children[0])
+        if not self.systemd:
+            return True
         return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")

@@ -30,7 +30,11 @@ class Service(ABC):
         """End what `start` started; nothing if that was not called."""
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
