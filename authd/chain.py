@@ -37,10 +37,12 @@ class Decision:
 
     :param outcome: what the client is told.
     :param steps: every module that was asked, in order; the last that knew the user decides what the log gives as reason.
+    :param cached: whether it is remembered, and nobody was asked.
     """
 
     outcome: Outcome
     steps: tuple[Step, ...]
+    cached: bool = False
 
     @property
     def decisive(self) -> Step:
@@ -71,8 +73,42 @@ class Chain:
         self._login_tempfail = login_tempfail
         self._trace = trace
 
-    def lookup(self, request: Lookup) -> Inquiry[Decision]:
-        """Answer a ``PRE``, by all modules or by the one that it names."""
+    def ask(
+        self, request: Lookup | Login | Cram | ChangePassword, otherwise: Literal["fail", "close"] | None = None
+    ) -> Inquiry[Decision]:
+        """Answer `request`.
+
+        :param otherwise: what a temporary failure means at a login where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for
+            each module's own way in Courier.
+        """
+        match request:
+            case Lookup():
+                return self._lookup(request)
+            case Login():
+                return self._ask(
+                    self._modules,
+                    lambda module: module.login(request.service, request.user, request.password),
+                    lambda module: (self._login_tempfail or otherwise or module.login_tempfail) == "fail",
+                )
+            case Cram():
+                return self._ask(
+                    self._modules,
+                    lambda module: module.cram(
+                        request.service, request.user, request.digest, request.challenge, request.response
+                    ),
+                )
+            case ChangePassword():
+                return self._ask(
+                    self._modules,
+                    lambda module: module.change_password(request.service, request.user, request.old, request.new),
+                )
+
+    def reject_nobody(self, request: Login) -> Inquiry[Decision]:
+        """Reject the login of a user whom no module has, without asking for the account, but at the cost of a check in each."""
+        return self._ask(self._modules, lambda module: module.nobody(request.password))
+
+    def _lookup(self, request: Lookup) -> Inquiry[Decision]:
+        """Ask all modules, or the one that the request names."""
         modules = self._modules
         if request.authlist != EVERY_MODULE:
             modules = [module for module in modules if module.name.encode() == request.authlist]
@@ -84,34 +120,6 @@ class Chain:
     def has_cleartext(self) -> bool:
         """Whether some module has cleartext passwords, which CRAM needs."""
         return any(module.has_cleartext for module in self._modules)
-
-    def login(self, request: Login, otherwise: Literal["fail", "close"] | None = None) -> Inquiry[Decision]:
-        """Answer an ``AUTH`` of type ``login``.
-
-        :param otherwise: what a temporary failure means where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for each
-            module's own way in Courier.
-        """
-        return self._ask(
-            self._modules,
-            lambda module: module.login(request.service, request.user, request.password),
-            lambda module: (self._login_tempfail or otherwise or module.login_tempfail) == "fail",
-        )
-
-    def cram(self, request: Cram) -> Inquiry[Decision]:
-        """Answer an ``AUTH`` of type ``cram-…``."""
-        return self._ask(
-            self._modules,
-            lambda module: module.cram(
-                request.service, request.user, request.digest, request.challenge, request.response
-            ),
-        )
-
-    def change_password(self, request: ChangePassword) -> Inquiry[Decision]:
-        """Answer a ``PASSWD``."""
-        return self._ask(
-            self._modules,
-            lambda module: module.change_password(request.service, request.user, request.old, request.new),
-        )
 
     def enumerate(self) -> Iterator[tuple[str, Iterator[Entry]]]:
         """Yield each module's name and accounts; iterating the accounts raises `TemporaryFailure` where they can't be had."""

@@ -45,6 +45,7 @@ class Reason(Enum):
     MISCONFIGURED = "module's configuration is broken"
     DISABLED = "disabled for this service by the account's options"
     REFUSED = "request refused"
+    FLUSHED = "cache flushed"
 
 
 @dataclass(slots=True)

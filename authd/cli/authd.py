@@ -21,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from authd.cli.check import check
 
                 return check(options.sysconfdir)
+            case "cache":
+                from authd.cli.cache import flush
+
+                return flush(options.socket, options.sysconfdir, options.user)
             case "doctor":
                 from authd.cli.doctor import doctor
 
@@ -50,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--as", dest="user", metavar="USER", help="the user; without it, who runs the command")
     doctor.add_argument("--chroot", metavar="DIR", help="directory that the user's programs are locked into")
+    cache = commands.add_parser("cache", help="look after what the daemon remembers")
+    flush = cache.add_subparsers(dest="what", required=True).add_parser(
+        "flush", parents=[everywhere], help="have it forget a user, or all"
+    )
+    flush.add_argument("--socket", metavar="PATH", help="the control socket, where it is not the configuration's")
+    flush.add_argument("user", nargs="?", help="the account; without it, all")
     deliver = commands.add_parser(
         "deliver",
         parents=[everywhere],

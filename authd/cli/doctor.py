@@ -44,7 +44,8 @@ class DoctorError(Exception):
 def doctor(directory: str | None, user: str | None, chroot: str | None) -> int:
     """Tell for each listener whether `user` can reach it, and return the exit status: 0 if all can be reached.
 
-    Listeners outside a chroot are told and do not count, as long as one is inside.
+    The control socket is for no mail program and left out.  Listeners outside a chroot are told and do not count, as long as one
+    is inside.
 
     :param directory: where authdaemonrc is.
     :raises ConfigError: if it can't be read or used.
@@ -58,6 +59,8 @@ def doctor(directory: str | None, user: str | None, chroot: str | None) -> int:
     reachable = 0
     ill = False
     for listener in settings.listeners:
+        if listener.protocol == "control":
+            continue  # It is nobody's but the daemon's user's.
         problem, mend = _examine(listener, patient, settings)
         place = f"{listener.protocol}:{listener.path}"
         if not problem:

@@ -26,11 +26,11 @@ def explain(file: Path, service: bytes, user: bytes, passwords: Sequence[bytes])
     chain = quiet_chain(settings)
     try:
         if len(passwords) == 2:
-            inquiry = chain.change_password(ChangePassword(service, user, passwords[0], passwords[1]))
+            inquiry = chain.ask(ChangePassword(service, user, passwords[0], passwords[1]))
         elif passwords:
-            inquiry = chain.login(Login(service, user, passwords[0]))
+            inquiry = chain.ask(Login(service, user, passwords[0]))
         else:
-            inquiry = chain.lookup(Lookup(EVERY_MODULE, service, user))
+            inquiry = chain.ask(Lookup(EVERY_MODULE, service, user))
         decision = settle_one(inquiry)
     finally:
         chain.close()

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from authd.config.listening import ListenerSettings, listeners, with_default
+from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
 from authd.config.problem import ConfigError, Problem
 from authd.config.setting import Setting, number_between, one_of, text, words
 
 MOST_DAEMONS = 1000
 """More workers than this is taken for a slip of the hand: each holds a process and a database connection."""
+
+LONGEST_TTL = 86_400
+"""Seconds that the cache may be told to remember: a day."""
 
 SETTINGS = (
     Setting("authmodulelist", words, (), "Modules that are asked, in this order, separated by spaces."),
@@ -59,6 +62,25 @@ SETTINGS = (
         "Seconds that a database may take to connect or to answer before it counts as down.",
     ),
     Setting(
+        "AUTHD_CACHE_TTL",
+        number_between(0, LONGEST_TTL),
+        0,
+        "Seconds that a worker remembers an account that it found, for lookups and for logins with the same password; 0 asks "
+        "the database each time. See docs/cache.md for what may be out of date meanwhile.",
+    ),
+    Setting(
+        "AUTHD_CACHE_NEGATIVE_TTL",
+        number_between(0, LONGEST_TTL),
+        0,
+        "Seconds that a worker remembers that there is no such user; 0 asks the database each time.",
+    ),
+    Setting(
+        "AUTHD_CACHE_SIZE",
+        number_between(1, 10_000_000),
+        10_000,
+        "How many accounts a worker remembers at most, about a kilobyte each, and as many users who are none.",
+    ),
+    Setting(
         "AUTHD_BATCH",
         number_between(1, 256),
         64,
@@ -77,7 +99,7 @@ SETTINGS = (
         listeners,
         (),
         "Further sockets, separated by spaces: `protocol:path`, then `,mode=0660`, `,owner=USER`, `,group=GROUP`, "
-        "`,passwords=no` as needed. Protocols: `authdaemond` (mode 0777 unless given), `dovecot-auth` (0660), "
+        "`,passwords=no` as needed. Protocols: `authdaemond` (mode 0777 unless given), `control` (0600), `dovecot-auth` (0660), "
         "`dovecot-userdb` (0600), `saslauthd` (0777). A relative path begins in `authdaemonvar`. With `passwords=no` "
         "stored passwords (PASSWD, PASSWD2) never leave by that socket. Courier's own socket is always there; "
         "`authdaemond:socket` with options gives it another mode, owner or group.",
@@ -107,6 +129,11 @@ class RunDirectory:
         return self.path / "socket"
 
     @property
+    def control(self) -> Path:
+        """The socket by which the caches are told to forget; there is none where nothing is cached."""
+        return self.path / "control"
+
+    @property
     def pid_file(self) -> Path:
         """The file with the master's process id, locked while it runs."""
         return self.path / "pid"
@@ -128,14 +155,26 @@ class DaemonSettings:
     database_timeout: int
     batch: int
     mysql_driver: str
+    cache_ttl: int
+    cache_negative_ttl: int
+    cache_size: int
     added_listeners: tuple[ListenerSettings, ...]
     user: str
     remarks: tuple[Problem, ...] = ()
 
     @property
     def listeners(self) -> tuple[ListenerSettings, ...]:
-        """Courier's socket first, then those that ``AUTHD_LISTEN`` adds."""
-        return with_default(self.added_listeners, self.directory.socket)
+        """Courier's socket first, then those that ``AUTHD_LISTEN`` adds, then the control socket of a daemon that caches."""
+        listeners = with_default(self.added_listeners, self.directory.socket)
+        control = self.directory.control
+        if not self.caches or any(listener.path == control for listener in listeners):
+            return listeners
+        return (*listeners, control_listener(control))
+
+    @property
+    def caches(self) -> bool:
+        """Whether anything is remembered."""
+        return self.cache_ttl > 0 or self.cache_negative_ttl > 0
 
 
 def load(file: Path) -> DaemonSettings:
@@ -235,6 +274,9 @@ def parse(content: str, file: Path) -> DaemonSettings:
         database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
         batch=values["AUTHD_BATCH"],
         mysql_driver=values["AUTHD_MYSQL_DRIVER"],
+        cache_ttl=values["AUTHD_CACHE_TTL"],
+        cache_negative_ttl=values["AUTHD_CACHE_NEGATIVE_TTL"],
+        cache_size=values["AUTHD_CACHE_SIZE"],
         added_listeners=values["AUTHD_LISTEN"],
         user=values["AUTHD_USER"],
         remarks=tuple(problems),

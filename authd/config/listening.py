@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-DEFAULT_MODES = {"authdaemond": 0o777, "dovecot-auth": 0o660, "dovecot-userdb": 0o600, "saslauthd": 0o777}
+DEFAULT_MODES = {
+    "authdaemond": 0o777,
+    "control": 0o600,
+    "dovecot-auth": 0o660,
+    "dovecot-userdb": 0o600,
+    "saslauthd": 0o777,
+}
 """The protocols, and the mode that a socket has where none is given: what each protocol's own daemon gives it, but for
-``dovecot-auth``, which a mail server that runs as another user is to reach by its group."""
+``dovecot-auth``, which a mail server that runs as another user is to reach by its group; ``control`` is the administrator's."""
 
 MOST_LISTENERS = 32
 
@@ -42,6 +48,11 @@ class ListenerSettings:
 def default_listener(socket: Path) -> ListenerSettings:
     """Return the listener that there is without any setting: Courier's socket."""
     return ListenerSettings("authdaemond", socket, DEFAULT_MODES["authdaemond"])
+
+
+def control_listener(socket: Path) -> ListenerSettings:
+    """Return the listener by which the caches are told to forget."""
+    return ListenerSettings("control", socket, DEFAULT_MODES["control"])
 
 
 def listeners(value: str) -> tuple[ListenerSettings, ...]:

@@ -133,7 +133,7 @@ class Module(ABC):
         """Answer an ``AUTH`` of type ``login``; the account's `clear` is the password that was given."""
         account: Account | None = yield Find(self, service, user)
         if account is None:
-            return (yield from self._nobody(password))
+            return (yield from self.nobody(password))
         return (yield from self._compare(account, password))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
@@ -149,7 +149,7 @@ class Module(ABC):
         """Answer a ``PASSWD``: check the old password, then store the new one."""
         account: Account | None = yield Find(self, service, user)
         if account is None:
-            return (yield from self._nobody(old))
+            return (yield from self.nobody(old))
         answer = yield from self._compare(account, old)
         if answer.outcome is not Outcome.OK:
             return answer
@@ -157,7 +157,7 @@ class Module(ABC):
             return reject(Reason.NOT_CHANGED, account, "no row was updated")
         return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
 
-    def _nobody(self, password: bytes) -> Inquiry[Answer]:
+    def nobody(self, password: bytes) -> Inquiry[Answer]:
         """Reject a user that there is not, at the cost of one whose password is wrong."""
         yield Check(password, self._typical_hash)
         return reject(Reason.NO_SUCH_USER)

@@ -61,6 +61,13 @@ class Enumerate:
 
 
 @dataclass(frozen=True, slots=True)
+class Flush:
+    """Forget what is known of a user, or, for ``None``, of all."""
+
+    user: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A request that is answered with a reject without asking anybody."""
 
@@ -76,4 +83,4 @@ class Dropped:
     problem: str
 
 
-Request = Lookup | Login | Cram | ChangePassword | Enumerate | Rejected | Dropped
+Request = Lookup | Login | Cram | ChangePassword | Enumerate | Flush | Rejected | Dropped

@@ -98,6 +98,11 @@ def quoted(value: bytes) -> str:
     return f'"{printable(text)}"'
 
 
+def ip_field(remote_ip: bytes) -> str:
+    """Return the field of a line that has the mail client's address, with a space before it; nothing where it is not known."""
+    return f" ip={quoted(remote_ip)}" if remote_ip else ""
+
+
 def log_to_stderr(debug: bool) -> None:
     """Send the daemon's lines to standard error; with priorities where that is the journal of systemd."""
     _install(_to_journal if _is_journal(STDERR) else _to_stderr, debug)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from authd.cache import Cache, Generations
 from authd.chain import make_chain
 from authd.config.authdaemonrc import DaemonSettings
 from authd.server.listener import Listener, open_listeners
@@ -22,12 +23,14 @@ class Plan:
     :param responder: made before the fork, and not connected to anything yet.
     :param listeners: where clients come in.
     :param roster: of the workers on this plan.
+    :param generations: of what is cached, shared with the workers of plans before and after.
     """
 
     settings: DaemonSettings
     responder: Responder
     listeners: tuple[Listener, ...]
     roster: Roster
+    generations: Generations
 
     def withdraw(self) -> None:
         """Let no further client find the daemon."""
@@ -36,13 +39,15 @@ class Plan:
 
 
 def make_plan(
-    settings: DaemonSettings, held: Sequence[Listener] = (), given: Mapping[Path, socket.socket] | None = None
+    settings: DaemonSettings,
+    before: Plan | None = None,
+    given: Mapping[Path, socket.socket] | None = None,
 ) -> Plan:
     """Return the plan of `settings`; what is odd about them goes to the log.
 
-    :param held, given: as in `open_listeners`.
+    :param before: the plan that it takes the place of.
+    :param given: as in `open_listeners`.
     :raises ListenError: if a socket can't be had.
-
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
@@ -50,5 +55,10 @@ def make_plan(
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
     chain = make_chain(settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace)
-    listeners = open_listeners(settings.listeners, held, given)
-    return Plan(settings, Responder(chain, settings), listeners, Roster(settings.daemons))
+    listeners = open_listeners(settings.listeners, before.listeners if before is not None else (), given)
+    # Workers of the plan before still serve while those of this one begin to; who changes a password must reach all.
+    generations = before.generations if before is not None else Generations()
+    cache = None
+    if settings.caches:
+        cache = Cache(generations, settings.cache_ttl, settings.cache_negative_ttl, settings.cache_size)
+    return Plan(settings, Responder(chain, settings, cache), listeners, Roster(settings.daemons), generations)

@@ -101,7 +101,7 @@ def _replan(before: Plan) -> Plan:
         if getattr(settings, field) != kept:
             LOGGER.error("reload: %s was changed, which needs a restart; still %s", name, kept or "not set")
             settings = replace(settings, **{field: kept})
-    return make_plan(settings, before.listeners)
+    return make_plan(settings, before)
 
 
 def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> int:

@@ -6,6 +6,7 @@ import os
 
 from authd.config.listening import ListenerSettings
 from authd.protocol.authdaemond import AuthdaemondConversation
+from authd.protocol.control import ControlConversation
 from authd.protocol.conversation import Conversation, Terms
 from authd.protocol.dovecot_auth import DovecotAuthConversation
 from authd.protocol.dovecot_userdb import DovecotUserdbConversation
@@ -14,6 +15,7 @@ from authd.server.responder import Responder
 
 PROTOCOLS: dict[str, type[Conversation]] = {
     "authdaemond": AuthdaemondConversation,
+    "control": ControlConversation,
     "dovecot-auth": DovecotAuthConversation,
     "dovecot-userdb": DovecotUserdbConversation,
     "saslauthd": SaslauthdConversation,

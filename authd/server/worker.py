@@ -19,12 +19,15 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
+from authd.modules.inquiry import Inquiry
+from authd.outcome import Answer
 from authd.protocol.request import Dropped, Login, Request
 from authd.server.clients import Clients
 from authd.server.connection import Connection, accept
 from authd.server.listener import Listener
+from authd.server.listing import AccountListing
 from authd.server.log import LOGGER
-from authd.server.responder import AccountListing, Responder
+from authd.server.responder import Responder
 from authd.server.roster import HESITATION_SECONDS, Roster
 from authd.server.speaker import Speaker
 from authd.together import Failure, Together
@@ -73,7 +76,7 @@ class Worker:
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
         self._clients = Clients(self._poll)
-        self._asking: list[tuple[Connection, Request]] = []
+        self._asking: list[tuple[Connection, Request, Inquiry[Answer]]] = []
         self._busy: list[Connection] = []
 
     def run(self, ready: int) -> None:
@@ -228,36 +231,42 @@ class Worker:
         self._hear(connection)
 
     def _hear(self, connection: Connection) -> None:
-        """Note the request of this turn, if one is complete."""
+        """Answer the client's request, if one is complete; if the modules have to be asked, with the others of the turn."""
         connection.busy = False
         try:
             request = connection.conversation.next_request()
+            answer = None if request is None else self._responder.respond(request, connection.conversation)
         except Exception as error:
             self._fail(connection, error)
             return
-        if request is None:
+        if request is None or answer is None:
             self._send(connection, answered=False)
+        elif isinstance(answer, Answer | AccountListing):
+            self._answer(connection, request, answer)
         else:
-            self._asking.append((connection, request))
+            self._asking.append((connection, request, answer))
 
     def _ask(self) -> None:
-        """Answer the requests of this turn together."""
+        """Answer the requests of this turn that the modules have to be asked about, all together."""
         asking, self._asking = self._asking, []
         if not asking:
             return
-        inquiries = [self._responder.respond(request, connection.conversation) for connection, request in asking]
-        for place, answer in self._together.settle(inquiries):
-            connection, request = asking[place]
+        for place, answer in self._together.settle([inquiry for _, _, inquiry in asking]):
+            connection, request, _ = asking[place]
             if isinstance(answer, Failure):
                 self._fail(connection, answer.error)
-                continue
-            if isinstance(answer, AccountListing):
-                self._roster.held_up(self._number)
-            try:
-                connection.conversation.answer(request, answer)
-            except Exception as error:
-                self._fail(connection, error)
-                continue
+            else:
+                self._answer(connection, request, answer)
+
+    def _answer(self, connection: Connection, request: Request, answer: Answer | AccountListing) -> None:
+        """Give a client its answer."""
+        if isinstance(answer, AccountListing):
+            self._roster.held_up(self._number)
+        try:
+            connection.conversation.answer(request, answer)
+        except Exception as error:
+            self._fail(connection, error)
+        else:
             self._send(connection, answered=not isinstance(request, Dropped))
 
     def _fail(self, connection: Connection, error: Exception) -> None:

@@ -25,8 +25,9 @@ ALLOWED = {
     "modules": {"config", "passwords"},
     "together": {"modules", "passwords"},
     "chain": {"modules", "config", "protocol"},
+    "cache": {"chain", "modules", "protocol"},
     "client": {"protocol"},
-    "server": {"chain", "together", "modules", "config", "protocol"},
+    "server": {"cache", "chain", "together", "modules", "config", "protocol"},
     "cli": {"server", "chain", "together", "modules", "config", "passwords", "protocol", "client"},
 }
 """What each part of the package may import, besides itself and the leaves."""

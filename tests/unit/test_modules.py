@@ -10,7 +10,7 @@ import pytest
 
 from authd import together
 from authd.account import Account
-from authd.chain import Chain, Decision
+from authd.chain import Chain
 from authd.config.problem import ConfigError
 from authd.modules.authmysql import AuthMysql
 from authd.modules.authsqlite import sqlite_real
@@ -98,10 +98,10 @@ def test_a_backend_that_is_down_is_neither_a_success_nor_a_reject() -> None:
     answers = [
         settle_one(inquiry).decisive.answer
         for inquiry in (
-            chain(module).lookup(Lookup(b".", b"s", b"clear")),
-            chain(module).login(Login(b"s", b"clear", b"secret")),
-            chain(module).cram(Cram(b"s", b"clear", "md5", b"", b"")),
-            chain(module).change_password(ChangePassword(b"s", b"clear", b"secret", b"new")),
+            chain(module).ask(Lookup(b".", b"s", b"clear")),
+            chain(module).ask(Login(b"s", b"clear", b"secret")),
+            chain(module).ask(Cram(b"s", b"clear", "md5", b"", b"")),
+            chain(module).ask(ChangePassword(b"s", b"clear", b"secret", b"new")),
         )
     ]
     assert {answer.outcome for answer in answers} == {Outcome.TEMPFAIL}
@@ -117,7 +117,7 @@ def chain(*modules: StubModule, tempfail: str | None = None) -> Chain:
 
 def test_a_reject_goes_on_and_a_success_stops() -> None:
     first, second, third = StubModule(name="a"), StubModule(CLEAR, name="b"), StubModule(CLEAR, name="c")
-    decision = settle_one(chain(first, second, third).login(LOGIN))
+    decision = settle_one(chain(first, second, third).ask(LOGIN))
     assert (decision.outcome, [step.module for step in decision.steps]) == (Outcome.OK, ["a", "b"])
     assert third.asked == 0
 
@@ -136,33 +136,31 @@ def test_a_temporary_failure_at_a_login_is_a_matter_of_settings(
 ) -> None:
     first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
     first.login_tempfail = own  # type: ignore[assignment, misc]
-    assert settle_one(chain(first, second, tempfail=setting).login(LOGIN)).outcome is outcome
+    assert settle_one(chain(first, second, tempfail=setting).ask(LOGIN)).outcome is outcome
     assert second.asked == asked
 
 
 @pytest.mark.parametrize("tempfail", [None, "fail", "close"])
 def test_any_other_temporary_failure_stops(tempfail: str | None) -> None:
-    def asked(ask: str, request: object) -> tuple[Outcome, int]:
+    def asked(request: Lookup | Cram | ChangePassword) -> tuple[Outcome, int]:
         first, second = StubModule(name="a", down=True), StubModule(CLEAR, name="b")
         first.login_tempfail = "fail"  # type: ignore[misc]
-        decision: Decision = settle_one(getattr(chain(first, second, tempfail=tempfail), ask)(request))
-        return decision.outcome, second.asked
+        return settle_one(chain(first, second, tempfail=tempfail).ask(request)).outcome, second.asked
 
-    assert asked("lookup", Lookup(b".", b"imap", b"clear")) == (Outcome.TEMPFAIL, 0)
-    assert asked("cram", Cram(b"imap", b"clear", "md5", b"", b"")) == (Outcome.TEMPFAIL, 0)
-    assert asked("change_password", ChangePassword(b"imap", b"clear", b"secret", b"new")) == (Outcome.TEMPFAIL, 0)
+    assert asked(Lookup(b".", b"imap", b"clear")) == (Outcome.TEMPFAIL, 0)
+    assert asked(Cram(b"imap", b"clear", "md5", b"", b"")) == (Outcome.TEMPFAIL, 0)
+    assert asked(ChangePassword(b"imap", b"clear", b"secret", b"new")) == (Outcome.TEMPFAIL, 0)
 
 
 def test_a_lookup_may_name_its_module() -> None:
     first, second = StubModule(CLEAR, name="a"), StubModule(name="b")
-    assert settle_one(chain(first, second).lookup(Lookup(b"a", b"imap", b"clear"))).outcome is Outcome.OK
+    assert settle_one(chain(first, second).ask(Lookup(b"a", b"imap", b"clear"))).outcome is Outcome.OK
     assert (
-        settle_one(chain(first, second).lookup(Lookup(b"b", b"imap", b"clear"))).decisive.answer.reason
+        settle_one(chain(first, second).ask(Lookup(b"b", b"imap", b"clear"))).decisive.answer.reason
         is Reason.NO_SUCH_USER
     )
     assert (
-        settle_one(chain(first, second).lookup(Lookup(b"c", b"imap", b"clear"))).decisive.answer.reason
-        is Reason.NO_MODULE
+        settle_one(chain(first, second).ask(Lookup(b"c", b"imap", b"clear"))).decisive.answer.reason is Reason.NO_MODULE
     )
 
 
@@ -173,12 +171,12 @@ def test_the_decisive_step_is_the_one_that_explains_most() -> None:
         StubModule(name="down", down=True),
     )
     wrong = Login(b"imap", b"clear", b"wrong")
-    assert settle_one(chain(known, unknown).login(wrong)).decisive.module == "known"
-    assert settle_one(chain(unknown, known).login(wrong)).decisive.module == "known"
-    assert settle_one(chain(down, known, unknown, tempfail="fail").login(wrong)).decisive.module == "down"
+    assert settle_one(chain(known, unknown).ask(wrong)).decisive.module == "known"
+    assert settle_one(chain(unknown, known).ask(wrong)).decisive.module == "known"
+    assert settle_one(chain(down, known, unknown, tempfail="fail").ask(wrong)).decisive.module == "down"
     # Who succeeded is told, whoever was down before.
-    assert settle_one(chain(down, known, tempfail="fail").login(LOGIN)).decisive.module == "known"
-    assert settle_one(chain().login(wrong)).decisive.answer.reason is Reason.NOT_ASKED
+    assert settle_one(chain(down, known, tempfail="fail").ask(LOGIN)).decisive.module == "known"
+    assert settle_one(chain().ask(wrong)).decisive.answer.reason is Reason.NOT_ASKED
 
 
 def test_the_chain_closes_its_modules() -> None:

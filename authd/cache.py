@@ -1,0 +1,254 @@
+"""What was learned lately, so that the database need not be asked again.  Off unless ``AUTHD_CACHE_TTL`` or its kin turn it on.
+
+Each worker has its own; what makes all of them forget at once is a table of generations in memory that they share.  No password
+is kept: a login is recognised by the HMAC of its password under a key that lives as long as the daemon and is in no file, and
+where that differs the database is asked.  An account with a cleartext password is not kept for lookups, whose replies have it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import mmap
+import os
+import time
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from authd.account import Account
+from authd.chain import Decision, Step
+from authd.modules.inquiry import Inquiry
+from authd.outcome import Answer, Outcome, Reason
+from authd.protocol.request import ChangePassword, Cram, Login, Lookup
+
+SLOTS = 4096
+"""Users who share a slot are forgotten together."""
+
+LATEST = SLOTS
+EVERYBODY = SLOTS + 1
+
+
+class Generations:
+    """Tells whether something was learned before its account changed, in any worker; made before the fork.
+
+    A generation is a random number, not a count: whoever writes one makes it a new one, also where two write at once.
+    """
+
+    def __init__(self) -> None:
+        self._table = memoryview(mmap.mmap(-1, 8 * (SLOTS + 2))).cast("Q")
+
+    @staticmethod
+    def slot(user: bytes) -> int:
+        """Return the slot of a user; spellings that differ in the case of letters have the same."""
+        # Python's own hash is keyed by a random number, the same in all workers since they are forked.
+        return hash(user.lower()) % SLOTS
+
+    @property
+    def latest(self) -> int:
+        """The last generation that began, whoever's it is."""
+        return self._table[LATEST]
+
+    def of(self, slot: int, other: int) -> int:
+        """Return what stays the same as long as no generation of either slot begins."""
+        table = self._table
+        return table[slot] + table[other] + table[EVERYBODY]
+
+    def begin(self, *users: bytes) -> None:
+        """Have all workers forget `users`."""
+        self._begin(map(self.slot, users))
+
+    def begin_all(self) -> None:
+        """Have all workers forget everything."""
+        self._begin([EVERYBODY])
+
+    def _begin(self, slots: Iterable[int]) -> None:
+        # `latest` first: see `Cache.learn`, which looks at it last.
+        for slot in (LATEST, *slots):
+            self._table[slot] = int.from_bytes(os.urandom(7))
+
+
+@dataclass(slots=True)
+class Known:
+    """Something that was learned.
+
+    :param step: what decided.
+    :param slots: of the user as asked for, and of the account's address.
+    :param generation: of those, when it was learned.
+    :param mac: of the password that was right.
+    :ivar until: when it is too old, in seconds of the monotonic clock.
+    """
+
+    step: Step
+    slots: tuple[int, int]
+    generation: int
+    mac: bytes = field(default=b"", repr=False)
+    until: float = 0.0
+
+
+class Table:
+    """A bounded number of things known, each for the same time; the oldest goes first.
+
+    :param seconds: the time; 0 to keep nothing.
+    :param size: the number.
+    """
+
+    def __init__(self, seconds: float, size: int, generations: Generations) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._generations = generations
+        self._known: dict[Hashable, Known] = {}
+
+    def get(self, key: Hashable) -> Known | None:
+        """Return what is known by `key`, if it is neither too old nor of a generation before."""
+        known = self._known.get(key)
+        if known is None:
+            return None
+        if known.until > time.monotonic() and known.generation == self._generations.of(*known.slots):
+            return known
+        del self._known[key]
+        return None
+
+    def put(self, key: Hashable, known: Known, asked: float) -> None:
+        """Keep something, in place of what was known by `key`.
+
+        :param asked: when it was asked for, in seconds of the monotonic clock; it may have been so since then.
+        """
+        self._known.pop(key, None)
+        if not self._seconds:
+            return
+        # All live equally long, so that the first is the next to go.
+        while self._known:
+            first = next(iter(self._known))
+            if len(self._known) < self._size and self._known[first].until > asked:
+                break
+            del self._known[first]
+        known.until = asked + self._seconds
+        self._known[key] = known
+
+    def drop(self, key: Hashable) -> None:
+        """Forget what is known by `key`."""
+        self._known.pop(key, None)
+
+
+class Cache:
+    """What one worker knows.
+
+    :param generations: shared by all workers.
+    :param seconds: how long an account is known.
+    :param negative_seconds: how long it is known that there is none.
+    :param size: how many of each.
+    """
+
+    def __init__(self, generations: Generations, seconds: float, negative_seconds: float, size: int) -> None:
+        self._generations: Final = generations
+        self._accounts = Table(seconds, size, generations)
+        # Apart, so that a flood of unknown users can't displace those that there are.
+        self._nobodies = Table(negative_seconds, size, generations)
+        self._key = os.urandom(32)
+
+    def recall(self, request: Lookup | Login | Cram | ChangePassword) -> Decision | None:
+        """Return the decision on `request` where it is known; a login's only with the password that was right."""
+        if isinstance(request, Login):
+            known = self._accounts.get(_key(request))
+            account = known.step.answer.account if known is not None else None
+            if known is None or account is None or not hmac.compare_digest(known.mac, self._mac(request)):
+                return None
+            answer = Answer(Outcome.OK, known.step.answer.reason, account.with_clear(request.password))
+            return Decision(Outcome.OK, (Step(known.step.module, answer),), cached=True)
+        if isinstance(request, Lookup):
+            key = _key(request)
+            known = self._accounts.get(key) or self._nobodies.get(key)
+            if known is not None:
+                return Decision(known.step.answer.outcome, (known.step,), cached=True)
+        return None
+
+    def knows_nobody(self, request: Login) -> bool:
+        """Tell whether it is known that there is no such user.
+
+        No decision is returned, since its time would tell: the password has to be checked against something all the same.
+        """
+        return self._nobodies.get(_key(request)) is not None
+
+    def learn(self, request: Lookup | Login | Cram | ChangePassword, inquiry: Inquiry[Decision]) -> Inquiry[Decision]:
+        """Run the inquiry about `request`, and keep what can be kept of its decision, or forget what it has changed."""
+        if isinstance(request, ChangePassword):
+            return (yield from self._change(request, inquiry))
+        since, asked = self._generations.latest, time.monotonic()
+        decision = yield from inquiry
+        if not isinstance(request, Cram):
+            self._keep(request, decision, since, asked)
+        return decision
+
+    def forget(self, user: bytes | None) -> None:
+        """Have all workers forget a user, or, for ``None``, everything."""
+        if user is None:
+            self._generations.begin_all()
+        else:
+            self._generations.begin(user)
+
+    def _keep(self, request: Lookup | Login, decision: Decision, since: int, asked: float) -> None:
+        """Keep a decision that was asked for at the time `asked`, when `since` was the latest generation."""
+        key = _key(request)
+        outcomes = [step.answer.outcome for step in decision.steps]
+        step = decision.decisive
+        account = step.answer.account
+        slot = self._generations.slot(request.user)
+        if decision.outcome is Outcome.OK and account is not None:
+            if Outcome.TEMPFAIL in outcomes or (isinstance(request, Lookup) and account.clear):
+                self._accounts.drop(key)
+                return
+            slots = (slot, slot if account.address is None else self._generations.slot(account.address))
+            generation = self._generations.of(*slots)
+            # A password that was changed while the database was asked has begun a generation before it changed a slot's:
+            # either it shows here, or the slot's differs from now on.
+            if self._generations.latest == since:
+                mac = self._mac(request) if isinstance(request, Login) else b""
+                if mac:
+                    account = _without_clear(account)
+                bare = Step(step.module, replace(step.answer, account=account))
+                self._accounts.put(key, Known(bare, slots, generation, mac), asked)
+                self._nobodies.drop(key)
+            return
+        known = self._accounts.get(key)
+        if known is not None and not _still_holds(known, step):
+            self._accounts.drop(key)
+        if decision.steps and all(step.answer.reason is Reason.NO_SUCH_USER for step in decision.steps):
+            generation = self._generations.of(slot, slot)
+            if self._generations.latest == since:
+                self._nobodies.put(key, Known(step, (slot, slot), generation), asked)
+
+    def _change(self, request: ChangePassword, inquiry: Inquiry[Decision]) -> Inquiry[Decision]:
+        """Run the inquiry that may change a password, and forget the account unless it is certain that it did not."""
+        decision = None
+        try:
+            decision = yield from inquiry
+            return decision
+        finally:
+            if decision is None or decision.outcome is not Outcome.REJECT:
+                account = decision.decisive.answer.account if decision is not None else None
+                if account is None or account.address is None:
+                    # Whose it is by the database's own spelling is not known.
+                    self._generations.begin_all()
+                else:
+                    self._generations.begin(request.user, account.address)
+
+    def _mac(self, request: Login) -> bytes:
+        return hmac.digest(self._key, request.user + b"\0" + request.password, "sha256")
+
+
+def _key(request: Lookup | Login) -> Hashable:
+    if isinstance(request, Login):
+        return (request.service, request.user)
+    return (request.authlist, request.service, request.user)
+
+
+def _still_holds(known: Known, step: Step) -> bool:
+    """Tell whether an account is as it was known, as far as a reject shows: it was found, with the same hash."""
+    account = step.answer.account
+    return step.answer.outcome is Outcome.TEMPFAIL or (
+        account is not None and bool(account.crypt) and _without_clear(account) == known.step.answer.account
+    )
+
+
+def _without_clear(account: Account) -> Account:
+    return replace(account, clear=None)

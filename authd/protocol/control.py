@@ -1,0 +1,68 @@
+"""What an administrator says to the daemon.
+
+::
+
+    request = "FLUSH" [SP user] LF        ; forget what the caches have of the user, or of all
+    reply   = "OK" LF                     ; all workers have forgotten
+
+One request a connection; one that is none of these is not answered.  Who may say it is decided by the socket's mode: its owner.
+"""
+
+from __future__ import annotations
+
+from authd.outcome import Answer
+from authd.protocol.conversation import Conversation, Listing, Terms
+from authd.protocol.reply import OK
+from authd.protocol.request import Dropped, Flush, Request
+
+LINE_LIMIT = 8190
+"""Bytes that a line may have before its newline; as many as a user name can have in Courier's protocol, and more."""
+
+
+def encode_flush(user: bytes | None) -> bytes:
+    """Return the bytes of a request to forget `user`, or all for ``None``.
+
+    :raises ValueError: if it has a newline, which would end it.
+    """
+    if user is None:
+        return b"FLUSH\n"
+    if b"\n" in user:
+        raise ValueError("a newline can't be sent in a user name")
+    return b"FLUSH %b\n" % user
+
+
+class ControlConversation(Conversation):
+    """One request of an administrator."""
+
+    __slots__ = ("_buffer", "_ended")
+
+    enforces_options = False
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self._buffer = b""
+        self._ended = False
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def end(self) -> None:
+        self._ended = True
+
+    def next_request(self) -> Request | None:
+        if self.closing:
+            return None
+        line, newline, _ = self._buffer.partition(b"\n")
+        if len(line) > LINE_LIMIT:
+            return Dropped(f"line of more than {LINE_LIMIT} bytes")
+        if not newline:
+            return Dropped("connection closed by the client") if self._ended else None
+        command, space, user = line.partition(b" ")
+        if command != b"FLUSH" or (space and not user):
+            return Dropped("unknown command")
+        return Flush(user if space else None)
+
+    def answer(self, request: Request, answer: Answer | Listing) -> None:  # noqa: ARG002 - a flush always succeeds
+        self.closing = True
+        if isinstance(request, Flush):
+            self._output = OK
