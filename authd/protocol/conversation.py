@@ -67,6 +67,9 @@ class Conversation(ABC):
     """What a module's temporary failure means at a login where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for what
     Courier's module of that name does."""
 
+    lasting: ClassVar[bool] = False
+    """Whether a client stays connected, and asks again and again."""
+
     enforces_options: ClassVar[bool] = True
     """Whether ``disableimap=1`` and its like are for us to enforce, since the client never sees an account's options."""
 

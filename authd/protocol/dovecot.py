@@ -57,6 +57,8 @@ class DovecotConversation(Conversation):
 
     __slots__ = ("_buffer", "_ended", "client_minor")
 
+    lasting = True
+
     line_limit = 16384
     """Bytes that a line may have; Dovecot's for its auth clients, and more than its userdb clients may send."""
 

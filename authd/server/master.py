@@ -210,6 +210,7 @@ class Master:
         if slot.outdated or slot.told:
             self._slots.remove(slot)
             return
+        slot.plan.roster.held_up(slot.number)
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit status {os.WEXITSTATUS(status)}"
         now = time.monotonic()
         settled = now - slot.started >= SETTLED_SECONDS

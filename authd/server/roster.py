@@ -1,7 +1,8 @@
 """Who is at work: what the workers know of each other.
 
-As many workers take clients as there are processors; the others stay asleep, so that what waits is answered together and what is
-cached stays hot.  A worker that is held up, by a slow hash or a slow database, does not count, and another takes its place.
+Few workers take clients, always the first of them; the others stay asleep, so that what waits is answered together and what is
+cached stays hot.  One is enough while its turns are small; as many as there are processors share what is more.  A worker that is
+held up, by a slow hash or a slow database, does not count, and the next takes its place.
 """
 
 from __future__ import annotations
@@ -16,38 +17,58 @@ PATIENCE_SECONDS = 0.03
 HESITATION_SECONDS = 0.01
 """Time that a worker who is not needed waits before it looks again whether it is."""
 
+LADEN_SECONDS = 0.05
+"""Time after a large turn for which a worker is taken to have more to do than it should do alone."""
+
 IDLE = 0.0
 HELD_UP = -1.0
 
 
 class Roster:
-    """A table in memory that the workers share; made before they are forked.
+    """Tables in memory that the workers share; made before they are forked.
 
-    :param workers: how many there are.
+    :param workers: how many there are; none is there yet.
     """
 
     def __init__(self, workers: int) -> None:
-        # Since when each is busy, in seconds of the monotonic clock; or one of the constants above.
+        # Since when each is busy, in seconds of the monotonic clock, or one of the constants above.
         self._since = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
-        self._wanted = len(os.sched_getaffinity(0))
+        # When each had a large turn last.
+        self._laden = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
+        self._most = len(os.sched_getaffinity(0))
+        for worker in range(workers):
+            self.held_up(worker)
 
     def begin(self, worker: int) -> None:
         """Note that `worker` has something to do."""
         self._since[worker] = time.monotonic()
 
+    def laden(self, worker: int) -> None:
+        """Note that `worker` has much to do, so that another shares in it."""
+        self._laden[worker] = time.monotonic()
+
     def held_up(self, worker: int) -> None:
-        """Note that `worker` will take long, so that another takes clients in its place."""
+        """Note that `worker` will take long, or is not there, so that another takes clients in its place."""
         self._since[worker] = HELD_UP
 
     def end(self, worker: int) -> None:
         """Note that `worker` waits for something to do."""
         self._since[worker] = IDLE
 
-    def enough_without(self, worker: int) -> bool:
-        """Tell whether as many others are at work, and not held up, as there are processors."""
-        if len(self._since) <= self._wanted:
-            return False
-        earliest = time.monotonic() - PATIENCE_SECONDS
-        others = self._since.tolist()
-        del others[worker]
-        return sum([since > earliest for since in others]) >= self._wanted
+    def is_needed(self, worker: int, in_vain: bool) -> bool:
+        """Tell whether those before `worker` are too few for what there is to do.
+
+        :param in_vain: whether clients have waited for those who had nothing to do; then these do not count.
+        """
+        if worker == 0:
+            return True
+        now = time.monotonic()
+        earliest = now - PATIENCE_SECONDS
+        light = now - LADEN_SECONDS
+        free = 0
+        for since, laden in zip(self._since[:worker], self._laden[:worker], strict=True):
+            if since > earliest or (since == IDLE and not in_vain):
+                free += 1
+                if laden < light:
+                    return False
+        return free < self._most

@@ -39,6 +39,11 @@ class Speaker:
             random=os.urandom,
         )
 
+    @property
+    def lasting(self) -> bool:
+        """Whether clients stay."""
+        return self._kind.lasting
+
     def begin(self) -> Conversation:
         """Return the conversation with a client that has just connected."""
         return self._kind(self._terms)

@@ -44,6 +44,9 @@ MOST_LOOKUPS = 64
 MOST_LOGINS = 10
 """Requests of a turn, where they are as cheap as can be: more at once would be cheaper still, but keep the last waiting."""
 
+LIGHT_TURN_SECONDS = 0.001
+"""Work of a turn that another worker need not share in."""
+
 RESERVED_DESCRIPTORS = 32
 """Descriptors that clients must leave to the worker itself: its pipes, its log, its database."""
 
@@ -65,6 +68,7 @@ class Worker:
         self, listeners: Sequence[Listener], responder: Responder, roster: Roster, number: int, lifeline: int
     ) -> None:
         self._speakers = {listener.socket.fileno(): Speaker(listener.settings, responder) for listener in listeners}
+        self._lasting = {listener for listener, speaker in self._speakers.items() if speaker.lasting}
         self._responder = responder
         self._roster = roster
         self._number = number
@@ -72,6 +76,7 @@ class Worker:
         self._lifeline = lifeline
         self._accepting = True
         self._hesitating_until: float | None = None
+        self._hesitated = False
         self._wanted: set[int] = set()
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
@@ -91,6 +96,8 @@ class Worker:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
         self._watch_listeners()
+        for listener in self._lasting:
+            self._watch(listener)
         self._poll.register(wake_in, select.EPOLLIN)
         self._poll.register(self._lifeline, select.EPOLLIN)
         os.write(ready, b".")
@@ -108,6 +115,7 @@ class Worker:
                     self._wanted.add(signal.SIGTERM)
                 else:
                     self._continue(descriptor, event)
+            self._hesitated = False
             busy, self._busy = self._busy, []
             for connection in busy:
                 if connection.busy:
@@ -131,15 +139,19 @@ class Worker:
 
     def _watch_listeners(self) -> None:
         """Have clients who come wake this worker."""
+        self._hesitated = self._hesitating_until is not None
         self._hesitating_until = None
-        for listener in self._speakers:
-            # Of the workers that wait on the one socket, the kernel wakes one, not all.
-            self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        for listener in self._speakers.keys() - self._lasting:
+            self._watch(listener)
+
+    def _watch(self, listener: int) -> None:
+        # Of the workers that wait on the one socket, the kernel wakes one, not all.
+        self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
     def _leave_listeners(self) -> None:
         """Let clients who come wake others."""
         if self._hesitating_until is None:
-            for listener in self._speakers:
+            for listener in self._speakers.keys() - self._lasting:
                 self._poll.unregister(listener)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -153,6 +165,8 @@ class Worker:
                 while stopping and self._accept(listener):
                     self._ask()
             self._leave_listeners()
+            for listener in self._lasting:
+                self._poll.unregister(listener)
             self._hesitating_until = None
             self._accepting = False
         for connection in self._clients.resting():
@@ -168,20 +182,33 @@ class Worker:
 
     def _welcome(self, listener: int) -> None:
         """Accept as many of those who wait as can be answered together, unless others are there to do it."""
+        if listener in self._lasting:
+            self._welcome_to_stay(listener)
+            return
         if self._hesitating_until is not None:
             return
-        if self._roster.enough_without(self._number):
+        if not self._roster.is_needed(self._number, self._hesitated):
             self._leave_listeners()
             self._hesitating_until = time.monotonic() + HESITATION_SECONDS
             return
         self._roster.begin(self._number)
-        budget = TURN_SECONDS
-        while budget > 0:
+        seconds = 0.0
+        while seconds < TURN_SECONDS:
             asking = len(self._asking)
             if not self._accept(listener):
-                return
+                break
             # A client without a whole request costs what the cheapest does, so that a crowd of them does not hold the others up.
-            budget -= self._cost(self._asking[-1][1] if len(self._asking) > asking else None)
+            seconds += self._cost(self._asking[-1][1] if len(self._asking) > asking else None)
+        if seconds > LIGHT_TURN_SECONDS:
+            self._roster.laden(self._number)
+
+    def _welcome_to_stay(self, listener: int) -> None:
+        """Accept one client of a protocol in which many requests come by one connection."""
+        self._roster.begin(self._number)
+        self._accept(listener)
+        # The next is for the next worker, so that all have as many: the kernel wakes in the order of registration.
+        self._poll.unregister(listener)
+        self._watch(listener)
 
     def _cost(self, request: Request | None) -> float:
         """Return the seconds that answering a request may take, lookups aside."""
