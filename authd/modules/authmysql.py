@@ -22,6 +22,7 @@ from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import Surroundings, TemporaryFailure
+from authd.modules.pymysqlrows import RowConnection
 from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import MYSQL
 from authd.numbers import unsigned
@@ -77,7 +78,7 @@ class AuthMysql(SqlModule):
             )
         return sqlalchemy.create_engine(
             "mysql+mysqldb://" if self._uses_mysqlclient else "mysql+pymysql://",
-            creator=lambda: _mysqlclient(arguments) if self._uses_mysqlclient else pymysql.connect(**arguments),
+            creator=lambda: _mysqlclient(arguments) if self._uses_mysqlclient else RowConnection(**arguments),
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
             pool_size=1,

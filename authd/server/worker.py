@@ -108,11 +108,8 @@ class Worker:
             for descriptor, event in self._poll.poll(self._time_left()):
                 if descriptor in self._speakers:
                     self._welcome(descriptor)
-                elif descriptor == wake_in:
-                    os.read(wake_in, 4096)
-                elif descriptor == self._lifeline:
-                    self._poll.unregister(self._lifeline)
-                    self._wanted.add(signal.SIGTERM)
+                elif descriptor in (wake_in, self._lifeline):
+                    self._note(descriptor)
                 else:
                     self._continue(descriptor, event)
             self._hesitated = False
@@ -153,6 +150,14 @@ class Worker:
         if self._hesitating_until is None:
             for listener in self._speakers.keys() - self._lasting:
                 self._poll.unregister(listener)
+
+    def _note(self, descriptor: int) -> None:
+        """Take in that there was a signal, or that the master is gone."""
+        if descriptor != self._lifeline:
+            os.read(descriptor, 4096)
+            return
+        self._poll.unregister(descriptor)
+        self._wanted.add(signal.SIGTERM)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._wanted.add(number)
