@@ -53,7 +53,7 @@ class Together:
     def __init__(self, held_up: Callable[[], None]) -> None:
         self._held_up = held_up
         self._cost_of_form: dict[bytes, float] = {}
-        self._wait_of_module: dict[Module, float] = {}
+        self._wait_of_module: dict[Module, float | None] = {}
         self.check_seconds = UNKNOWN_CHECK_SECONDS
         """What a check costs on average, in seconds."""
 
@@ -95,11 +95,13 @@ class Together:
         for place, find in wanted:
             by_module.setdefault(find.module, []).append((place, find))
         for module, finds in by_module.items():
-            if self._wait_of_module.get(module, 0.0) > SLOW_FIND_SECONDS:
+            # The first question, which connects, is no measure of the others.
+            first, wait = module not in self._wait_of_module, self._wait_of_module.get(module)
+            if wait is not None and wait > SLOW_FIND_SECONDS:
                 self._held_up()
             began = time.monotonic()
             findings = _found([find for _, find in finds])
-            self._wait_of_module[module] = _learned(self._wait_of_module.get(module), time.monotonic() - began)
+            self._wait_of_module[module] = None if first else _learned(wait, time.monotonic() - began)
             for (place, _), finding in zip(finds, findings, strict=True):
                 yield place, finding
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pymysql
 import pymysql.constants
-import sqlalchemy
-import sqlalchemy.dialects.mysql  # now, while this process may still read everything
 from pymysql.charset import charset_by_name
 from pymysql.converters import encoders
+from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+from sqlalchemy.engine import Dialect
 
 from authd.account import Account
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
@@ -54,9 +55,7 @@ class AuthMysql(SqlModule):
         self._uses_mysqlclient = surroundings.mysql_driver == MYSQLCLIENT
         if self._uses_mysqlclient:
             try:
-                # Now, while this process may still read everything.
                 importlib.import_module("MySQLdb.cursors")
-                importlib.import_module("sqlalchemy.dialects.mysql.mysqldb")
             except ImportError as error:
                 raise ConfigError(
                     Problem(
@@ -68,7 +67,12 @@ class AuthMysql(SqlModule):
                 ) from None
         super().__init__(surroundings)
 
-    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
+    def dialect(self) -> Dialect:
+        if self._uses_mysqlclient:
+            return MySQLDialect_mysqldb(dbapi=importlib.import_module("MySQLdb"))
+        return MySQLDialect_pymysql(dbapi=pymysql)
+
+    def connect(self, settings: SqlSettings) -> Any:
         arguments = connect_arguments(settings, self._surroundings.timeout)
         wanted = settings.values["MYSQL_CHARACTER_SET"]
         if arguments["charset"] != wanted:
@@ -76,14 +80,7 @@ class AuthMysql(SqlModule):
                 f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
                 "correct the name"
             )
-        return sqlalchemy.create_engine(
-            "mysql+mysqldb://" if self._uses_mysqlclient else "mysql+pymysql://",
-            creator=lambda: _mysqlclient(arguments) if self._uses_mysqlclient else RowConnection(**arguments),
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-            pool_size=1,
-            max_overflow=0,
-        )
+        return _mysqlclient(arguments) if self._uses_mysqlclient else RowConnection(**arguments)
 
     def bindable(self, value: bytes) -> str:
         # Strict: in an encoding of several bytes, a byte that is no character could swallow the escape after it.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import sqlalchemy
-import sqlalchemy.dialects.sqlite  # now, while this process may still read everything
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import Dialect
 
 from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
@@ -42,16 +42,18 @@ class AuthSqlite(SqlModule):
     def parse(self, file: Path) -> SqlSettings:
         return load_sqliterc(file)
 
-    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
-        path = settings.values["SQLITE_DATABASE"]
-        timeout = self._surroundings.timeout
-        return sqlalchemy.create_engine(
-            "sqlite://",
-            creator=lambda: _connect(path, timeout),
-            isolation_level="AUTOCOMMIT",
-            hide_parameters=True,
-            poolclass=sqlalchemy.pool.NullPool,
+    def dialect(self) -> Dialect:
+        return SQLiteDialect_pysqlite(dbapi=sqlite3)
+
+    def connect(self, settings: SqlSettings) -> sqlite3.Connection:
+        path = quote(settings.values["SQLITE_DATABASE"])
+        # mode=rw: a missing file is an error, never a new and empty database.
+        connection = sqlite3.connect(
+            f"file:{path}?mode=rw", uri=True, timeout=self._surroundings.timeout, isolation_level=None
         )
+        connection.text_factory = bytes
+        connection.create_function("concat", -1, _concat, deterministic=True)
+        return connection
 
     def bindable(self, value: bytes) -> str:
         try:
@@ -105,14 +107,6 @@ def _bytes(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     return sqlite_real(value) if isinstance(value, float) else str(value).encode()
-
-
-def _connect(path: str, timeout: int) -> sqlite3.Connection:
-    # mode=rw: a missing file is an error, never a new and empty database.
-    connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=timeout, check_same_thread=False)
-    connection.text_factory = bytes
-    connection.create_function("concat", -1, _concat, deterministic=True)
-    return connection
 
 
 def _concat(*values: Any) -> str | None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import sqlalchemy
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import Dialect
 
 from authd.modules.base import TemporaryFailure
 from authd.modules.statements import Prepared
@@ -23,21 +22,21 @@ class Database:
 
     A statement that finds its connection gone is run once more on a new one, so that a restarted server costs no request.
 
-    :param make_engine: makes SQLAlchemy's engine; called in the process that uses it, never before a fork.
-    :param timeout: seconds that the engine lets the server take; a statement that took that long is not run again.
+    :param connect: makes a connection of the driver's; called in the process that uses it, never before a fork.
+    :param dialect: what SQLAlchemy knows of the driver: which errors it has, and which mean that a connection is lost.
+    :param timeout: seconds that the connection lets the server take; a statement that took that long is not run again.
     :param notice: writes one line to the log.
     """
 
     def __init__(
-        self, make_engine: Callable[[], sqlalchemy.Engine], timeout: float, notice: Callable[[str], None]
+        self, connect: Callable[[], Any], dialect: Dialect, timeout: float, notice: Callable[[str], None]
     ) -> None:
-        self._make_engine = make_engine
+        self._connect = connect
+        self._dialect = dialect
+        self._errors: type[Exception] = dialect.loaded_dbapi.Error
         self._timeout = timeout
         self._notice = notice
-        self._engine: sqlalchemy.Engine | None = None
-        self._connection: sqlalchemy.Connection | None = None
-        self._raw: Any = None
-        self._errors: type[Exception] = sqlalchemy.exc.DBAPIError
+        self._connection: Any = None
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return all rows of a query.
@@ -55,22 +54,17 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the next statement makes a new one."""
-        connection, self._connection, self._raw = self._connection, None, None
-        engine, self._engine = self._engine, None
+        connection, self._connection = self._connection, None
         # A connection whose server is gone can't say goodbye, and need not.
-        with suppress(SQLAlchemyError, OSError):
+        with suppress(self._errors, OSError):
             if connection is not None:
-                connection.invalidate()
                 connection.close()
-        if engine is not None:
-            engine.dispose()
 
     def _run(self, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T], secret: bool = False) -> T:
         started = time.monotonic()
         while True:
             connection, fresh = self._connected()
             try:
-                # SQLAlchemy makes and judges connections; a statement of which nothing is to be translated goes by itself.
                 cursor = connection.cursor()
                 try:
                     cursor.execute(statement.text, values)
@@ -78,7 +72,7 @@ class Database:
                 finally:
                     cursor.close()
             except self._errors as error:
-                lost = self._is_lost(error, connection)
+                lost = self._dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
                 if lost:
                     self.close()
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
@@ -91,20 +85,13 @@ class Database:
 
     def _connected(self) -> tuple[Any, bool]:
         """Return the driver's connection, and whether it was made just now."""
-        if self._raw is not None:
-            return self._raw, False
+        if self._connection is not None:
+            return self._connection, False
         try:
-            if self._engine is None:
-                self._engine = self._make_engine()
-                self._errors = self._engine.dialect.loaded_dbapi.Error
-            self._connection = self._engine.connect()
-            self._raw = self._connection.connection.dbapi_connection
-        except (SQLAlchemyError, OSError, RuntimeError, ValueError) as error:
+            self._connection = self._connect()
+        except (self._errors, OSError, RuntimeError, ValueError) as error:
             raise TemporaryFailure(Reason.UNREACHABLE, server_message(error)) from None
-        return self._raw, True
-
-    def _is_lost(self, error: Any, connection: Any) -> bool:
-        return self._engine is not None and self._engine.dialect.is_disconnect(error, connection, None)
+        return self._connection, True
 
 
 def _all_rows(cursor: Any) -> Sequence[Any]:
@@ -115,8 +102,7 @@ def _all_rows(cursor: Any) -> Sequence[Any]:
 
 
 def server_message(error: BaseException) -> str:
-    """Return the database's own words in `error`, without SQLAlchemy's around them."""
-    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if len(original.args) == 2 and isinstance(original.args[0], int):
-        return f"{original.args[1]} ({original.args[0]})"
-    return str(original)
+    """Return the database's own words in `error`, and its number behind them."""
+    if len(error.args) == 2 and isinstance(error.args[0], int):
+        return f"{error.args[1]} ({error.args[0]})"
+    return str(error)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-import sqlalchemy
+from sqlalchemy.engine import Dialect
 
 from authd.account import Account, Entry
 from authd.config import rcfile
@@ -57,8 +57,12 @@ class SqlModule(Module):
         """Read and parse the module's file; raise `ConfigError` if it can't be used."""
 
     @abstractmethod
-    def make_engine(self, settings: SqlSettings) -> sqlalchemy.Engine:
-        """Return an engine that connects as `settings` say, in autocommit."""
+    def dialect(self) -> Dialect:
+        """Return what SQLAlchemy knows of the driver, which is loaded: later this process may not be able to read it."""
+
+    @abstractmethod
+    def connect(self, settings: SqlSettings) -> Any:
+        """Return a connection of the driver's, made as `settings` say, in autocommit."""
 
     @abstractmethod
     def bindable(self, value: bytes) -> Any:
@@ -297,7 +301,9 @@ class SqlModule(Module):
         settings = self._settings
         self._default_domain = settings.default_domain.encode("utf-8", "surrogateescape")
         surroundings = self._surroundings
-        self._database = Database(lambda: self.make_engine(settings), surroundings.timeout, surroundings.notice)
+        self._database = Database(
+            lambda: self.connect(settings), self.dialect(), surroundings.timeout, surroundings.notice
+        )
 
     def _report(self, message: str) -> None:
         self._surroundings.report(f"{self.name}: {message}")

@@ -20,8 +20,7 @@ HESITATION_SECONDS = 0.01
 LADEN_SECONDS = 0.05
 """Time after a large turn for which a worker is taken to have more to do than it should do alone."""
 
-IDLE = 0.0
-HELD_UP = -1.0
+HELD_UP = 0.0
 
 
 class Roster:
@@ -31,13 +30,11 @@ class Roster:
     """
 
     def __init__(self, workers: int) -> None:
-        # Since when each is busy, in seconds of the monotonic clock, or one of the constants above.
+        # Since when each is busy, in seconds of the monotonic clock; the same below zero since when it is idle; or `HELD_UP`.
         self._since = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
         # When each had a large turn last.
         self._laden = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
         self._most = len(os.sched_getaffinity(0))
-        for worker in range(workers):
-            self.held_up(worker)
 
     def begin(self, worker: int) -> None:
         """Note that `worker` has something to do."""
@@ -53,21 +50,20 @@ class Roster:
 
     def end(self, worker: int) -> None:
         """Note that `worker` waits for something to do."""
-        self._since[worker] = IDLE
+        self._since[worker] = -time.monotonic()
 
     def is_needed(self, worker: int, in_vain: bool) -> bool:
         """Tell whether those before `worker` are too few for what there is to do.
 
-        :param in_vain: whether clients have waited for those who had nothing to do; then these do not count.
+        :param in_vain: whether clients have waited; then those who have had nothing to do all the while do not count.
         """
         if worker == 0:
             return True
         now = time.monotonic()
-        earliest = now - PATIENCE_SECONDS
-        light = now - LADEN_SECONDS
+        busy, idle, light = now - PATIENCE_SECONDS, now - HESITATION_SECONDS, now - LADEN_SECONDS
         free = 0
         for since, laden in zip(self._since[:worker], self._laden[:worker], strict=True):
-            if since > earliest or (since == IDLE and not in_vain):
+            if since > busy or (since < 0 and not (in_vain and -since < idle)):
                 free += 1
                 if laden < light:
                     return False

@@ -50,7 +50,7 @@ def test_listeners() -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("/run/x", "expected protocol:path with one of the protocols authdaemond, dovecot-auth"),
+        ("/run/x", "expected protocol:path with one of the protocols authdaemond, control, dovecot-auth"),
         ("smtp:/run/x", "expected protocol:path"),
         ("saslauthd:", "expected protocol:path"),
         ("saslauthd:x,mode=8", "expected mode=0660"),
