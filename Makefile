@@ -52,6 +52,7 @@ test: setup lint
 	tests/run $(TEST_ARGS)
 
 bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,mysqlclient]'
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 lint: $(VENV)/installed-dev

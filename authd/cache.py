@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Final
 
 from authd.account import Account
@@ -101,19 +102,21 @@ class Table:
     def get(self, key: Hashable) -> Known | None:
         """Return what is known by `key`, if it is neither too old nor of a generation before."""
         known = self._known.get(key)
-        if known is None:
-            return None
-        if known.until > time.monotonic() and known.generation == self._generations.of(*known.slots):
+        if known is None or self.holds(known):
             return known
-        del self._known[key]
+        self.drop(key)
         return None
+
+    def holds(self, known: Known) -> bool:
+        """Tell whether something that was known is neither too old nor of a generation before."""
+        return known.until > time.monotonic() and known.generation == self._generations.of(*known.slots)
 
     def put(self, key: Hashable, known: Known, asked: float) -> None:
         """Keep something, in place of what was known by `key`.
 
         :param asked: when it was asked for, in seconds of the monotonic clock; it may have been so since then.
         """
-        self._known.pop(key, None)
+        self.drop(key)
         if not self._seconds:
             return
         # All live equally long, so that the first is the next to go.
@@ -121,13 +124,15 @@ class Table:
             first = next(iter(self._known))
             if len(self._known) < self._size and self._known[first].until > asked:
                 break
-            del self._known[first]
+            self.drop(first)
         known.until = asked + self._seconds
         self._known[key] = known
 
     def drop(self, key: Hashable) -> None:
-        """Forget what is known by `key`."""
-        self._known.pop(key, None)
+        """Forget what is known by `key`, whoever else has it."""
+        known = self._known.pop(key, None)
+        if known is not None:
+            known.until = 0.0
 
 
 class Cache:
@@ -140,7 +145,8 @@ class Cache:
     """
 
     def __init__(self, generations: Generations, seconds: float, negative_seconds: float, size: int) -> None:
-        self._generations: Final = generations
+        self.size: Final = size
+        self._generations = generations
         self._accounts = Table(seconds, size, generations)
         # Apart, so that a flood of unknown users can't displace those that there are.
         self._nobodies = Table(negative_seconds, size, generations)
@@ -148,19 +154,36 @@ class Cache:
 
     def recall(self, request: Lookup | Login | Cram | ChangePassword) -> Decision | None:
         """Return the decision on `request` where it is known; a login's only with the password that was right."""
-        if isinstance(request, Login):
-            known = self._accounts.get(_key(request))
-            account = known.step.answer.account if known is not None else None
-            if known is None or account is None or not hmac.compare_digest(known.mac, self._mac(request)):
-                return None
-            answer = Answer(Outcome.OK, known.step.answer.reason, account.with_clear(request.password))
-            return Decision(Outcome.OK, (Step(known.step.module, answer),), cached=True)
+        if not isinstance(request, Lookup | Login):
+            return None
+        known = self.known(request)
+        return None if known is None else self.decision(request, known)
+
+    def known(self, request: Lookup | Login) -> Known | None:
+        """Return what decides `request`."""
+        key = _key(request)
+        known = self._accounts.get(key)
         if isinstance(request, Lookup):
-            key = _key(request)
-            known = self._accounts.get(key) or self._nobodies.get(key)
-            if known is not None:
-                return Decision(known.step.answer.outcome, (known.step,), cached=True)
-        return None
+            return known or self._nobodies.get(key)
+        if known is None or not hmac.compare_digest(known.mac, self._mac_of(request)):
+            return None
+        return known
+
+    def decision(self, request: Lookup | Login, known: Known) -> Decision:
+        """Return the decision on `request` by what is known."""
+        step = known.step
+        account = step.answer.account
+        if isinstance(request, Login) and account is not None:
+            step = Step(step.module, Answer(Outcome.OK, step.answer.reason, account.with_clear(request.password)))
+        return Decision(step.answer.outcome, (step,), cached=True)
+
+    def holds(self, known: Known) -> bool:
+        """Tell whether something that was known still is."""
+        return self._accounts.holds(known)
+
+    def mac(self, said: bytes) -> bytes:
+        """Return what a client said can be recognised by, in this process and for as long as it lives."""
+        return blake2b(said, key=self._key).digest()
 
     def knows_nobody(self, request: Login) -> bool:
         """Tell whether it is known that there is no such user.
@@ -202,7 +225,7 @@ class Cache:
             # A password that was changed while the database was asked has begun a generation before it changed a slot's:
             # either it shows here, or the slot's differs from now on.
             if self._generations.latest == since:
-                mac = self._mac(request) if isinstance(request, Login) else b""
+                mac = self._mac_of(request) if isinstance(request, Login) else b""
                 if mac:
                     account = _without_clear(account)
                 bare = Step(step.module, replace(step.answer, account=account))
@@ -232,7 +255,7 @@ class Cache:
                 else:
                     self._generations.begin(request.user, account.address)
 
-    def _mac(self, request: Login) -> bytes:
+    def _mac_of(self, request: Login) -> bytes:
         return hmac.digest(self._key, request.user + b"\0" + request.password, "sha256")
 
 

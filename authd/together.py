@@ -48,10 +48,12 @@ class Together:
     """Runs inquiries, and learns what they cost.
 
     :param held_up: called before something that takes long.
+    :param pause: called before anything that takes time, so that it need not keep who has an answer waiting.
     """
 
-    def __init__(self, held_up: Callable[[], None]) -> None:
+    def __init__(self, held_up: Callable[[], None], pause: Callable[[], None] = lambda: None) -> None:
         self._held_up = held_up
+        self._pause = pause
         self._cost_of_form: dict[bytes, float] = {}
         self._wait_of_module: dict[Module, float | None] = {}
         self.check_seconds = UNKNOWN_CHECK_SECONDS
@@ -99,6 +101,7 @@ class Together:
             first, wait = module not in self._wait_of_module, self._wait_of_module.get(module)
             if wait is not None and wait > SLOW_FIND_SECONDS:
                 self._held_up()
+            self._pause()
             began = time.monotonic()
             findings = _found([find for _, find in finds])
             self._wait_of_module[module] = None if first else _learned(wait, time.monotonic() - began)
@@ -106,6 +109,7 @@ class Together:
                 yield place, finding
 
     def _verdict(self, check: Check, form: bytes) -> Verdict | Exception:
+        self._pause()
         began = time.monotonic()
         try:
             verdict = verify(check.password, check.stored)

@@ -17,6 +17,7 @@ class AuthdaemondConversation(Conversation):
     __slots__ = ("_parser", "_request")
 
     login_tempfail: ClassVar[None] = None
+    shortcuts = True
     enforces_options = False
 
     def __init__(self, terms: Terms) -> None:

@@ -70,6 +70,9 @@ class Conversation(ABC):
     lasting: ClassVar[bool] = False
     """Whether a client stays connected, and asks again and again."""
 
+    shortcuts: ClassVar[bool] = False
+    """Whether a connection carries one request, and its reply depends on nothing but that request's bytes and the account."""
+
     enforces_options: ClassVar[bool] = True
     """Whether ``disableimap=1`` and its like are for us to enforce, since the client never sees an account's options."""
 
@@ -111,6 +114,16 @@ class Conversation(ABC):
     def under_way(self) -> bool:
         """Whether something was begun that the client has to end, although nothing is half said."""
         return False
+
+    @property
+    def output(self) -> bytes:
+        """What is to be sent."""
+        return self._output
+
+    def say(self, reply: bytes) -> None:
+        """Send `reply`, which is known without a request, and close."""
+        self._output += reply
+        self.closing = True
 
     def take_output(self) -> bytes:
         """Return what is to be sent, once."""

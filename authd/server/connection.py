@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 
 from authd.protocol.conversation import Conversation
+from authd.server.shortcuts import Shortcuts
 
 READ_SIZE = 16384
 """Bytes taken at once; more than any request has, so that what a client adds behind its request is taken as well."""
@@ -35,6 +36,16 @@ def accept(listener: int) -> int | None:
     raise OSError(number, os.strerror(number))
 
 
+def read(descriptor: int) -> bytes | None:
+    """Return what a client has sent; ``None`` if nothing is there yet, nothing at all if it is gone."""
+    try:
+        return os.read(descriptor, READ_SIZE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
 class Connection:
     """A connection with a client.
 
@@ -43,10 +54,12 @@ class Connection:
     :ivar deadline: when the client must have gone on, in seconds of the monotonic clock.
     :ivar waits: whether it is one of the worker's `Clients`.
     :ivar busy: whether what the client sent may hold more requests.
+    :ivar shortcuts: is to learn the reply, with what the client said; ``None`` where it is not, or not that alone was said.
+    :ivar closed: whether it is; its descriptor may be another client's by now.
     :ivar leaving: whether its last request was answered: it is let go of once nothing whole is left.
     """
 
-    __slots__ = ("_unsent", "busy", "conversation", "deadline", "descriptor", "leaving", "waits")
+    __slots__ = ("_unsent", "busy", "closed", "conversation", "deadline", "descriptor", "leaving", "shortcuts", "waits")
 
     def __init__(self, descriptor: int, conversation: Conversation) -> None:
         self.descriptor = descriptor
@@ -54,17 +67,20 @@ class Connection:
         self.deadline = math.inf
         self.waits = False
         self.busy = False
+        self.closed = False
         self.leaving = False
+        self.shortcuts: tuple[Shortcuts, bytes] | None = None
         self._unsent: bytes | memoryview = b""
 
     def receive(self) -> None:
         """Put what is there into the conversation; a client that is gone has ended it."""
-        try:
-            data = os.read(self.descriptor, READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+        data = read(self.descriptor)
+        if data is not None:
+            self.shortcuts = None
+            self.hear(data)
+
+    def hear(self, data: bytes) -> None:
+        """Put `data` into the conversation; nothing at all is the end."""
         if data:
             self.conversation.receive(data)
         else:
@@ -89,6 +105,7 @@ class Connection:
 
     def close(self) -> None:
         """Close."""
+        self.closed = True
         os.close(self.descriptor)
 
     def close_unheard(self) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import syslog
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 
 LOGGER = logging.getLogger("authd")
@@ -38,46 +38,73 @@ _LABELS = {
 }
 
 
-Sink = Callable[[int, str], None]
-"""Writes one line, which is printable already, at a level of ``logging``'s."""
+WRITTEN_AT_ONCE = 4096
+"""Bytes that a pipe takes whole, so that lines of several processes do not get into each other."""
 
 
-def _to_stderr(level: int, line: str) -> None:
-    _write_stderr(f"{_LABELS.get(level, 'INFO')}: {line}\n")
+class _Stderr:
+    """Writes lines to standard error, several at once.
+
+    :param prefixes: what stands before a line, by its level.
+    """
+
+    def __init__(self, prefixes: Mapping[int, str]) -> None:
+        self._prefixes = prefixes
+        self._kept = ""
+
+    def add(self, level: int, line: str) -> None:
+        """Keep a line, which is printable already, to be written with others."""
+        line = f"{self._prefixes[level]}{line}\n"
+        if len(self._kept) + len(line) > WRITTEN_AT_ONCE:
+            self.flush()
+        self._kept += line
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        if self._kept:
+            kept, self._kept = self._kept, ""
+            # A log that can't be written is no reason to fail.
+            with suppress(OSError):
+                os.write(STDERR, kept.encode())
 
 
-def _to_journal(level: int, line: str) -> None:
-    """Write a line with its priority before it, as ``sd-daemon(3)`` has it."""
-    _write_stderr(f"<{_PRIORITIES.get(level, syslog.LOG_INFO)}>{line}\n")
+class _Syslog:
+    """Writes lines to syslog, one by one."""
 
+    def add(self, level: int, line: str) -> None:
+        """Write a line."""
+        syslog.syslog(_PRIORITIES[level], line)
 
-def _to_syslog(level: int, line: str) -> None:
-    syslog.syslog(_PRIORITIES.get(level, syslog.LOG_INFO), line)
-
-
-def _write_stderr(line: str) -> None:
-    # A log that can't be written is no reason to fail.
-    with suppress(OSError):
-        os.write(STDERR, line.encode())
+    def flush(self) -> None:
+        """Nothing is left to do."""
 
 
 class _Handler(logging.Handler):
-    """Makes lines of what is logged, and puts them where `sink` does."""
+    """Makes lines of what is logged, and has `sink` write them."""
 
-    sink: Sink = staticmethod(_to_stderr)
+    sink: _Stderr | _Syslog = _Stderr({level: f"{label}: " for level, label in _LABELS.items()})
 
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).split("\n"):
-            self.sink(record.levelno, printable(line))
+            self.sink.add(record.levelno, printable(line))
+        self.sink.flush()
 
 
 _HANDLER = _Handler()
 
 
 def write_line(level: int, line: str) -> None:
-    """Write one line, all of which is printable, without the detours of ``logging``: every request does."""
+    """Write one line, all of which is printable, without the detours of ``logging``: every request does.
+
+    It may be kept until `flush_lines`, so that those who are answered together cost one write.
+    """
     if LOGGER.isEnabledFor(level):
-        _HANDLER.sink(level, line)
+        _HANDLER.sink.add(level, line)
+
+
+def flush_lines() -> None:
+    """Have what `write_line` was given written by now."""
+    _HANDLER.sink.flush()
 
 
 def printable(text: str) -> str:
@@ -105,7 +132,10 @@ def ip_field(remote_ip: bytes) -> str:
 
 def log_to_stderr(debug: bool) -> None:
     """Send the daemon's lines to standard error; with priorities where that is the journal of systemd."""
-    _install(_to_journal if _is_journal(STDERR) else _to_stderr, debug)
+    # With priorities as sd-daemon(3) has them, or with words.
+    journal = _is_journal(STDERR)
+    prefixes = {level: f"<{_PRIORITIES[level]}>" if journal else f"{label}: " for level, label in _LABELS.items()}
+    _install(_Stderr(prefixes), debug)
 
 
 def log_to_syslog(name: str, facility: str, debug: bool) -> None:
@@ -115,7 +145,7 @@ def log_to_syslog(name: str, facility: str, debug: bool) -> None:
     :param facility: syslog's name for it in lower case, such as ``mail``.
     """
     syslog.openlog(name, syslog.LOG_PID, getattr(syslog, f"LOG_{facility.upper()}"))
-    _install(_to_syslog, debug)
+    _install(_Syslog(), debug)
 
 
 def set_debug(debug: bool) -> None:
@@ -129,7 +159,7 @@ def _is_journal(descriptor: int) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _install(sink: Sink, debug: bool) -> None:
+def _install(sink: _Stderr | _Syslog, debug: bool) -> None:
     _HANDLER.sink = sink
     LOGGER.handlers[:] = [_HANDLER]
     LOGGER.propagate = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from authd.account import disables, merge_options
 from authd.cache import Cache
 from authd.chain import Chain, Decision, Step
@@ -14,6 +12,7 @@ from authd.protocol.conversation import Conversation
 from authd.protocol.request import ChangePassword, Cram, Dropped, Enumerate, Flush, Login, Lookup, Rejected, Request
 from authd.server.listing import AccountListing
 from authd.server.log import LOGGER, NOTICE, ip_field, quoted, write_line
+from authd.server.report import line_about
 from authd.server.trace import trace_account, trace_request
 
 
@@ -30,6 +29,11 @@ class Responder:
         self._cache = cache
         self.default_options = settings.default_options
         self._debug = settings.debug_login
+
+    @property
+    def cache(self) -> Cache | None:
+        """What was learned lately, where it may be told without a trace of the way."""
+        return self._cache if not self._debug else None
 
     @property
     def has_cleartext(self) -> bool:
@@ -97,7 +101,7 @@ class Responder:
             if disables(options, request.service, conversation.secured):
                 step = Step(step.module, reject(Reason.DISABLED, account))
                 decision = Decision(Outcome.REJECT, (*decision.steps[:-1], step), decision.cached)
-        _log_decision(request, decision, step, conversation.remote_ip)
+        write_line(*line_about(request, decision, conversation.remote_ip))
         if self._debug and account is not None and not isinstance(request, ChangePassword):
             trace_account(account, self._debug)
         return Answer(decision.outcome, step.answer.reason, account)
@@ -107,30 +111,3 @@ class Responder:
             self._cache.forget(request.user)
         LOGGER.info("flush: result=ok user=%s", quoted(request.user) if request.user is not None else "*")
         return Answer(Outcome.OK, Reason.FLUSHED)
-
-
-_LEVELS = {Outcome.OK: logging.INFO, Outcome.REJECT: NOTICE, Outcome.TEMPFAIL: logging.WARNING}
-
-
-def _log_decision(
-    request: Lookup | Login | Cram | ChangePassword, decision: Decision, step: Step, remote_ip: bytes
-) -> None:
-    """Write the one line of a finished request; its fields are described in docs/log.md."""
-    match request:
-        case Lookup():
-            what = "lookup"
-        case Login():
-            what = "login"
-        case Cram():
-            what = f"cram-{request.digest}"
-        case ChangePassword():
-            what = "passwd"
-    answer = step.answer
-    # What could not be told is a warning also where the client is told no.
-    level = logging.WARNING if answer.outcome is Outcome.TEMPFAIL else _LEVELS[decision.outcome]
-    cached = " cached=yes" if decision.cached else ""
-    write_line(
-        level,
-        f"{what}: result={decision.outcome.value} module={step.module or '-'} service={quoted(request.service)} "
-        f"user={quoted(request.user)}{ip_field(remote_ip)} reason={quoted(answer.describe().encode())}{cached}",
-    )

@@ -12,6 +12,7 @@ from authd.protocol.dovecot_auth import DovecotAuthConversation
 from authd.protocol.dovecot_userdb import DovecotUserdbConversation
 from authd.protocol.saslauthd import SaslauthdConversation
 from authd.server.responder import Responder
+from authd.server.shortcuts import Shortcuts
 
 PROTOCOLS: dict[str, type[Conversation]] = {
     "authdaemond": AuthdaemondConversation,
@@ -26,6 +27,7 @@ class Speaker:
     """Knows what the clients of one listener are spoken to in.
 
     :param settings: the listener's.
+    :ivar shortcuts: what can be said at once; ``None`` where nothing is remembered, or the protocol is not for that.
     :param responder: whose settings and modules the conversations are about.
     """
 
@@ -38,6 +40,8 @@ class Speaker:
             cram=lambda: responder.has_cleartext,
             random=os.urandom,
         )
+        cache = responder.cache
+        self.shortcuts = Shortcuts(cache, cache.size) if cache is not None and self._kind.shortcuts else None
 
     @property
     def lasting(self) -> bool:

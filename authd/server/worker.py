@@ -1,7 +1,7 @@
 """A worker: one process, one event loop.
 
 The whole way of a request is here: `Worker.run` waits, `_accept` and `_continue` take what clients sent, `_ask` puts the requests
-that are complete to the responder, all of a turn together, and `_send` gives each its answer as soon as there is one.
+that are complete to the responder, all of a turn together, and `_deliver` sends what is answered before anything is waited for.
 
 A client whose request is complete when it is accepted, as nearly all are, is answered in that turn.  One that has sent half of it
 is put aside and costs an entry in a table until the rest comes or its time is up; it never holds the worker.  A connection that
@@ -23,10 +23,10 @@ from authd.modules.inquiry import Inquiry
 from authd.outcome import Answer
 from authd.protocol.request import Dropped, Login, Request
 from authd.server.clients import Clients
-from authd.server.connection import Connection, accept
+from authd.server.connection import Connection, accept, read
 from authd.server.listener import Listener
 from authd.server.listing import AccountListing
-from authd.server.log import LOGGER
+from authd.server.log import LOGGER, flush_lines
 from authd.server.responder import Responder
 from authd.server.roster import HESITATION_SECONDS, Roster
 from authd.server.speaker import Speaker
@@ -72,7 +72,7 @@ class Worker:
         self._responder = responder
         self._roster = roster
         self._number = number
-        self._together = Together(lambda: roster.held_up(number))
+        self._together = Together(lambda: roster.held_up(number), self._deliver)
         self._lifeline = lifeline
         self._accepting = True
         self._hesitating_until: float | None = None
@@ -81,6 +81,7 @@ class Worker:
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
         self._clients = Clients(self._poll)
+        self._answered: list[tuple[Connection, bool]] = []
         self._asking: list[tuple[Connection, Request, Inquiry[Answer]]] = []
         self._busy: list[Connection] = []
 
@@ -197,14 +198,19 @@ class Worker:
             self._hesitating_until = time.monotonic() + HESITATION_SECONDS
             return
         self._roster.begin(self._number)
-        seconds = 0.0
+        seconds = asked_seconds = 0.0
         while seconds < TURN_SECONDS:
             asking = len(self._asking)
             if not self._accept(listener):
                 break
-            # A client without a whole request costs what the cheapest does, so that a crowd of them does not hold the others up.
-            seconds += self._cost(self._asking[-1][1] if len(self._asking) > asking else None)
-        if seconds > LIGHT_TURN_SECONDS:
+            if len(self._asking) > asking:
+                cost = self._cost(self._asking[-1][1])
+                asked_seconds += cost
+            else:
+                # A client without a whole request costs what the cheapest does, so that a crowd of them holds nobody up.
+                cost = TURN_SECONDS / MOST_LOOKUPS
+            seconds += cost
+        if asked_seconds > LIGHT_TURN_SECONDS or seconds >= TURN_SECONDS:
             self._roster.laden(self._number)
 
     def _welcome_to_stay(self, listener: int) -> None:
@@ -215,7 +221,7 @@ class Worker:
         self._poll.unregister(listener)
         self._watch(listener)
 
-    def _cost(self, request: Request | None) -> float:
+    def _cost(self, request: Request) -> float:
         """Return the seconds that answering a request may take, lookups aside."""
         if isinstance(request, Login):
             return max(self._together.check_seconds, TURN_SECONDS / MOST_LOGINS)
@@ -233,8 +239,19 @@ class Worker:
             return False
         if descriptor is None:
             return False
-        connection = Connection(descriptor, self._speakers[listener].begin())
-        connection.receive()
+        speaker = self._speakers[listener]
+        shortcuts = speaker.shortcuts
+        connection = Connection(descriptor, speaker.begin())
+        said = read(descriptor)
+        if said and shortcuts is not None:
+            reply = shortcuts.reply_to(said)
+            if reply is not None:
+                connection.conversation.say(reply)
+                self._answered.append((connection, True))
+                return True
+            connection.shortcuts = shortcuts, said
+        if said is not None:
+            connection.hear(said)
         self._hear(connection)
         return True
 
@@ -279,27 +296,41 @@ class Worker:
             self._asking.append((connection, request, answer))
 
     def _ask(self) -> None:
-        """Answer the requests of this turn that the modules have to be asked about, all together."""
+        """Answer the requests of this turn, those that the modules have to be asked about all together."""
         asking, self._asking = self._asking, []
-        if not asking:
-            return
         for place, answer in self._together.settle([inquiry for _, _, inquiry in asking]):
             connection, request, _ = asking[place]
+            if connection.closed:
+                continue
             if isinstance(answer, Failure):
                 self._fail(connection, answer.error)
             else:
                 self._answer(connection, request, answer)
+        self._deliver()
 
     def _answer(self, connection: Connection, request: Request, answer: Answer | AccountListing) -> None:
-        """Give a client its answer."""
+        """Put an answer into its client's words."""
         if isinstance(answer, AccountListing):
+            self._deliver()
             self._roster.held_up(self._number)
         try:
             connection.conversation.answer(request, answer)
         except Exception as error:
             self._fail(connection, error)
         else:
-            self._send(connection, answered=not isinstance(request, Dropped))
+            if connection.shortcuts is not None:
+                shortcuts, said = connection.shortcuts
+                shortcuts.learn(said, request, connection.conversation)
+            self._answered.append((connection, not isinstance(request, Dropped)))
+
+    def _deliver(self) -> None:
+        """Send what has been answered; the log has it first."""
+        answered, self._answered = self._answered, []
+        flush_lines()
+        for connection, heard in answered:
+            # Room may have been made of it meanwhile.
+            if not connection.closed:
+                self._send(connection, heard)
 
     def _fail(self, connection: Connection, error: Exception) -> None:
         """Fail closed: a defect is never a success and never a reject, and costs nobody else anything."""

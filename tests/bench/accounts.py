@@ -33,8 +33,9 @@ class Kind:
         return f"{self.name}-{number % self.count}"
 
     def some(self, count: int) -> list[str]:
-        """Return the names of `count` of them, none next to another."""
-        return [self.name_of(number * 7) for number in range(count)]
+        """Return the names of `count` of them, from all over the table, none next to another."""
+        step = max(7, self.count // count)
+        return [self.name_of(number * step) for number in range(count)]
 
 
 @cache
@@ -62,6 +63,19 @@ def fill(server: MariaDB) -> None:
             for number in range(kind.count)
         ),
     )
+
+
+def fill_many(server: MariaDB, kind: Kind) -> None:
+    """Make the first users' database anew, with the accounts of one kind, however many."""
+    fill_with(server, ())
+    with server.connect(database="extmail") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO mailbox (username, uid, password, name, maildir, homedir, quota, netdiskquota, domain) "
+            f"SELECT CONCAT(n, '@{DOMAIN}'), n, %s, CONCAT(%s, '-', seq), CONCAT('{DOMAIN}/', n, '/Maildir/'), "
+            f"CONCAT('{DOMAIN}/', n), '104857600S', '52428800S', '{DOMAIN}' "
+            f"FROM (SELECT seq, CONCAT(%s, '-', seq) AS n FROM seq_0_to_{kind.count - 1}) AS names",
+            (kind.stored.decode(), kind.name.title(), kind.name),
+        )
 
 
 def expected(name: str, stored: bytes, password: str = "") -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from tests.support.courier import Courier
 from tests.support.daemon import Authd
 from tests.support.extmail import seed_files
 
+COURIER = "courier"
 DRIVERS = ("pymysql", "mysqlclient")
 
 
@@ -19,12 +21,23 @@ class Arena:
 
     :param root: an empty directory that other users can enter.
     :param socket: of the database, filled already.
+    :param drivers: authd runs once on each.
+    :param settings: of authd, in its authdaemonrc.
     """
 
-    def __init__(self, root: Path, socket: Path, daemons: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        socket: Path,
+        daemons: int,
+        drivers: Sequence[str] = DRIVERS,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self._root = root
         self._daemons = daemons
         self._socket = socket
+        self._drivers = drivers
+        self._settings = settings or {}
         self._stack = ExitStack()
         root.mkdir()
 
@@ -36,17 +49,18 @@ class Arena:
 
     def start(self) -> dict[str, Path]:
         """Start Courier, and an authd on each driver; return their sockets by name."""
-        root = self._root / "courier"
+        root = self._root / COURIER
         courier = self._stack.enter_context(Courier(root, self._files(root)))
-        ours = {driver: self._stack.enter_context(self.authd(driver)) for driver in DRIVERS}
-        return {"courier": courier.socket, **{driver: daemon.socket for driver, daemon in ours.items()}}
+        ours = {driver: self._stack.enter_context(self.authd(driver)) for driver in self._drivers}
+        return {COURIER: courier.socket, **{driver: daemon.socket for driver, daemon in ours.items()}}
 
     def authd(self, driver: str) -> Authd:
         """Return an authd on a driver, not started."""
         root = self._root / driver
         etc = self._files(root)
         with (etc / "authdaemonrc").open("a") as file:
-            file.write(f'AUTHD_MYSQL_DRIVER="{driver}"\n')
+            for name, value in {"AUTHD_MYSQL_DRIVER": driver, **self._settings}.items():
+                file.write(f"{name}={value}\n")
         return Authd(etc, root / "run")
 
     def _files(self, root: Path) -> Path:

@@ -22,16 +22,18 @@ from authd.modules.inquiry import Check, Find, Inquiry
 from authd.outcome import Answer, Outcome, Reason
 from authd.passwords import hash_password, verify
 from authd.protocol.authdaemond import AuthdaemondConversation
+from authd.protocol.client import decode_account, encode_login, encode_lookup, encode_passwd
 from authd.protocol.conversation import Terms
 from authd.protocol.request import ChangePassword, Cram, Flush, Login, Lookup
 from authd.server.listing import AccountListing
 from authd.server.responder import Responder
+from authd.server.shortcuts import Shortcuts
 from tests.support.stub import StubModule
 
 SECONDS = 10
 NEGATIVE_SECONDS = 4
 SETTINGS = parse('authmodulelist="authstub"\ndaemons=2\n', Path("authdaemonrc"))
-TALK = AuthdaemondConversation(Terms(b"", True, 1, lambda: True, lambda count: b"x" * count))
+TERMS = Terms(b"", True, 1, lambda: True, lambda count: b"x" * count)
 
 PASSWORDS = [b"one", b"two", b"three", b"four", b"five"]
 HASHES = {password: hash_password(password, "ssha") for password in PASSWORDS}
@@ -75,15 +77,17 @@ class State:
 class Asking:
     """A request under way.
 
-    :param begun: the time of its beginning.
+    :param begun: the time of its beginning, and the number of the last event before.
     :param forgotten: number of the last event before it after which its user had to be forgotten.
     """
 
     request: Asked
-    begun: float
+    said: bytes
+    worker: int
+    begun: tuple[float, int]
     forgotten: float
     was_down: bool
-    inquiry: Inquiry[Answer]
+    inquiry: Inquiry[Answer] | None = None
     need: Find | Check | None = None
     finding: object = None
     found: bool = field(default=False)
@@ -122,7 +126,9 @@ class Events:
         self.forgotten = dict.fromkeys(self.history, 0)
         generations = Generations()
         chain = Chain([self.database], None, None)
-        self.workers = [Responder(chain, SETTINGS, Cache(generations, SECONDS, NEGATIVE_SECONDS, 4)) for _ in range(2)]
+        caches = [Cache(generations, SECONDS, NEGATIVE_SECONDS, 4) for _ in range(2)]
+        self.workers = [Responder(chain, SETTINGS, cache) for cache in caches]
+        self.shortcuts = [Shortcuts(cache, 4) for cache in caches]
         self.under_way: list[Asking] = []
         self.passwords = 0
 
@@ -147,19 +153,27 @@ class Events:
         """Ask for an account, with its password, or with the one that it had so many changes ago."""
         states = self.history[user.lower()]
         password = states[max(0, len(states) - 1 - ago)].password or PASSWORDS[0]
-        request: Asked = Login(b"imap", user, password)
+        said = encode_login(b"imap", user, password)
         if kind == "lookup":
-            request = Lookup(b".", b"imap", user)
+            said = encode_lookup(b"imap", user)
         elif kind == "passwd":
-            request = ChangePassword(b"imap", user, password, self.next_password())
+            said = encode_passwd(b"imap", user, password, self.next_password())
+        conversation = AuthdaemondConversation(TERMS)
+        conversation.receive(said)
+        request = conversation.next_request()
+        assert isinstance(request, Asked)
+        begun, forgotten, down = (self.now[0], self.event), self.forgotten[user.lower()], self.database.down
         with clock(self.now):
-            answer = self.workers[worker].respond(request, TALK)
+            reply = self.shortcuts[worker].reply_to(said)
+            if reply is not None:
+                self.explain(request, reply, begun, forgotten, was_down=False)
+                return
+            answer = self.workers[worker].respond(request, conversation)
         assert not isinstance(answer, AccountListing)
-        begun, forgotten, down = self.now[0], self.forgotten[user.lower()], self.database.down
         if isinstance(answer, Answer):
-            self.explain(request, answer, begun, forgotten, was_down=False)
+            self.ended(Asking(request, said, worker, begun, forgotten, down), answer)
             return
-        asking = Asking(request, begun, forgotten, down, answer)
+        asking = Asking(request, said, worker, begun, forgotten, down, answer)
         self.under_way.append(asking)
         self.take_on(asking)
         while at_once and asking in self.under_way:
@@ -178,44 +192,53 @@ class Events:
             except TemporaryFailure as failure:
                 asking.finding = failure
             return
-        finding = asking.finding
+        inquiry, finding = asking.inquiry, asking.finding
+        assert inquiry is not None
         if isinstance(asking.need, Check):
             finding = verify(asking.need.password, asking.need.stored)
         with clock(self.now):
             try:
                 if isinstance(finding, Exception):
-                    asking.need = asking.inquiry.throw(finding)
+                    asking.need = inquiry.throw(finding)
                 else:
-                    asking.need = asking.inquiry.send(finding)
+                    asking.need = inquiry.send(finding)
             except StopIteration as end:
                 self.under_way.remove(asking)
                 self.ended(asking, end.value)
 
     def ended(self, asking: Asking, answer: Answer) -> None:
         request = asking.request
+        conversation = AuthdaemondConversation(TERMS)
+        conversation.answer(request, answer)
         if not isinstance(request, ChangePassword):
-            self.explain(request, answer, asking.begun, asking.forgotten, asking.was_down)
+            self.explain(request, conversation.output, asking.begun, asking.forgotten, asking.was_down)
+            with clock(self.now):
+                self.shortcuts[asking.worker].learn(asking.said, request, conversation)
         elif answer.outcome is not Outcome.REJECT and asking.found:
             self.has_to_be_forgotten(request.user.lower())
 
-    def explain(self, request: Asked, answer: Answer, begun: float, forgotten: float, was_down: bool) -> None:
-        """See that an answer was right at some time that it may be of."""
-        if answer.outcome is Outcome.TEMPFAIL:
-            assert was_down
+    def explain(self, request: Asked, reply: bytes, begun: tuple[float, int], forgotten: float, was_down: bool) -> None:
+        """See that a reply was right at some time that it may be of."""
+        if was_down and not reply:
             return
-        seconds = NEGATIVE_SECONDS if answer.reason is Reason.NO_SUCH_USER else SECONDS
+        account = decode_account(reply)
         user = request.user.lower()
-        passwords = [
-            state.password for state in self.history[user] if state.end > forgotten and state.ended > begun - seconds
+        time, event = begun
+        now = [state.password for state in self.history[user] if state.end > event]
+        # Only of an account that was found, or that was not there, is anything remembered; never that a password was wrong.
+        seconds = SECONDS if account else NEGATIVE_SECONDS
+        lately = [
+            state.password for state in self.history[user] if state.end > forgotten and state.ended > time - seconds
         ]
         if isinstance(request, Lookup):
-            accounts = [password and account_of(user, password) for password in passwords]
-            assert answer.account in accounts
+            assert account in [password and account_of(user, password) for password in now + lately]
             return
         assert isinstance(request, Login)
-        assert (answer.outcome is Outcome.OK) in [password == request.password for password in passwords]
-        if answer.outcome is Outcome.OK:
-            assert answer.account == account_of(user, request.password).with_clear(request.password)
+        if account is None:
+            assert None in lately or any(password != request.password for password in now)
+        else:
+            assert request.password in now + lately
+            assert account == account_of(user, request.password).with_clear(request.password)
 
     def change_behind_their_backs(self, user: bytes) -> None:
         password = self.next_password()
@@ -227,7 +250,7 @@ class Events:
         self.database.accounts.pop(b"none", None)
 
     def flush(self, user: bytes | None, worker: int) -> None:
-        self.workers[worker].respond(Flush(user), TALK)
+        self.workers[worker].respond(Flush(user), AuthdaemondConversation(TERMS))
         self.has_to_be_forgotten(*([user.lower()] if user is not None else self.forgotten))
 
     def wait(self, seconds: float) -> None:
