@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gc
+import hmac
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 from unittest import mock
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from authd import cache as cache_module
@@ -28,6 +32,7 @@ from authd.protocol.request import ChangePassword, Cram, Flush, Login, Lookup
 from authd.server.listing import AccountListing
 from authd.server.responder import Responder
 from authd.server.shortcuts import Shortcuts
+from authd.together import settle_one
 from tests.support.stub import StubModule
 
 SECONDS = 10
@@ -37,8 +42,13 @@ TERMS = Terms(b"", True, 1, lambda: True, lambda count: b"x" * count)
 
 PASSWORDS = [b"one", b"two", b"three", b"four", b"five"]
 HASHES = {password: hash_password(password, "ssha") for password in PASSWORDS}
-USERS = [b"hashed", b"HASHED", b"clear", b"none"]
+USERS = [b"hashed", b"HASHED", b"alias", b"clear", b"none"]
 Asked = Lookup | Login | Cram | ChangePassword
+
+
+def login_of(user: bytes) -> bytes:
+    """Return the login that the database has for what a client calls a user."""
+    return {b"alias": b"hashed"}.get(user.lower(), user.lower())
 
 
 def account_of(user: bytes, password: bytes) -> Account:
@@ -94,7 +104,7 @@ class Asking:
 
 
 class Database(StubModule):
-    """A module whose logins are equal whatever the case, as MySQL's are.
+    """A module whose logins are equal whatever the case, as MySQL's are, and where a user has an alias.
 
     :param changed: is told of each password that was changed.
     """
@@ -104,11 +114,12 @@ class Database(StubModule):
         self._changed = changed
 
     def find(self, service: bytes, user: bytes) -> Account | None:
-        return super().find(service, user.lower())
+        return super().find(service, login_of(user))
 
     def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
-        self.accounts[user.lower()] = account_of(user.lower(), password)
-        self._changed(user.lower(), password)
+        login = login_of(user)
+        self.accounts[login] = account_of(login, password)
+        self._changed(login, password)
         if self.down:
             raise TemporaryFailure(Reason.UNREACHABLE, "it was changed, but nobody was told")
         return True
@@ -151,7 +162,7 @@ class Events:
 
     def ask(self, worker: int, user: bytes, ago: int, kind: str, at_once: bool) -> None:
         """Ask for an account, with its password, or with the one that it had so many changes ago."""
-        states = self.history[user.lower()]
+        states = self.history[login_of(user)]
         password = states[max(0, len(states) - 1 - ago)].password or PASSWORDS[0]
         said = encode_login(b"imap", user, password)
         if kind == "lookup":
@@ -162,7 +173,7 @@ class Events:
         conversation.receive(said)
         request = conversation.next_request()
         assert isinstance(request, Asked)
-        begun, forgotten, down = (self.now[0], self.event), self.forgotten[user.lower()], self.database.down
+        begun, forgotten, down = (self.now[0], self.event), self.forgotten[login_of(user)], self.database.down
         with clock(self.now):
             reply = self.shortcuts[worker].reply_to(said)
             if reply is not None:
@@ -215,14 +226,14 @@ class Events:
             with clock(self.now):
                 self.shortcuts[asking.worker].learn(asking.said, request, conversation)
         elif answer.outcome is not Outcome.REJECT and asking.found:
-            self.has_to_be_forgotten(request.user.lower())
+            self.has_to_be_forgotten(login_of(request.user))
 
     def explain(self, request: Asked, reply: bytes, begun: tuple[float, int], forgotten: float, was_down: bool) -> None:
         """See that a reply was right at some time that it may be of."""
         if was_down and not reply:
             return
         account = decode_account(reply)
-        user = request.user.lower()
+        user = login_of(request.user)
         time, event = begun
         now = [state.password for state in self.history[user] if state.end > event]
         # Only of an account that was found, or that was not there, is anything remembered; never that a password was wrong.
@@ -284,9 +295,116 @@ HAPPENING = st.one_of(
 GO_ON = st.tuples(st.just(Events.go_on), st.integers(0, 100))
 
 
+NOW, BEFORE = 0, 1
+ASKED = (Events.ask, 0, b"hashed", NOW, "login", False)
+LOGGED_IN = (Events.ask, 0, b"hashed", NOW, "login", True)
+BY_ALIAS = (Events.ask, 0, b"alias", NOW, "login", True)
+TRIED_FORMER = (Events.ask, 0, b"hashed", BEFORE, "login", True)
+TRIED_FORMER_BY_ALIAS = (Events.ask, 0, b"alias", BEFORE, "login", True)
+CHANGED = (Events.ask, 1, b"hashed", NOW, "passwd", True)
+CHANGED_BY_ALIAS = (Events.ask, 1, b"alias", NOW, "passwd", True)
+CHANGED_BEHIND = (Events.change_behind_their_backs, b"hashed")
+GOES_ON = (Events.go_on, 0)
+WAITED = (Events.wait, 6.0)
+FLUSHED = (Events.flush, b"hashed", 1)
+
+
 @settings(max_examples=400)
+@example([LOGGED_IN, CHANGED, TRIED_FORMER])
+@example([LOGGED_IN, LOGGED_IN, CHANGED, TRIED_FORMER])
+@example([LOGGED_IN, CHANGED_BEHIND, FLUSHED, TRIED_FORMER])
+@example([BY_ALIAS, CHANGED, TRIED_FORMER_BY_ALIAS])
+@example([BY_ALIAS, CHANGED_BEHIND, FLUSHED, TRIED_FORMER_BY_ALIAS])
+@example([LOGGED_IN, CHANGED_BY_ALIAS, TRIED_FORMER])
+@example([ASKED, GOES_ON, CHANGED, GOES_ON, GOES_ON, TRIED_FORMER])
+@example([ASKED, GOES_ON, CHANGED_BEHIND, FLUSHED, GOES_ON, GOES_ON, TRIED_FORMER])
+@example([LOGGED_IN, CHANGED_BEHIND, WAITED, TRIED_FORMER, WAITED, TRIED_FORMER])
+@example([ASKED, GOES_ON, CHANGED_BEHIND, WAITED, GOES_ON, GOES_ON, WAITED, TRIED_FORMER])
 @given(st.lists(st.one_of(ASK, ASK, ASK, GO_ON, HAPPENING), min_size=30, max_size=90))
 def test_whatever_the_order_of_events(happens: list[tuple[Callable[..., None], Any]]) -> None:
     events = Events()
     for event, *values in happens:
         event(events, *values)
+
+
+def referred_to(start: object) -> Iterator[object]:
+    """Yield all that an object leads to, but for classes, modules and functions."""
+    seen: set[int] = set()
+    left = [start]
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(one))
+        yield one
+        left += gc.get_referents(one)
+
+
+@pytest.mark.parametrize("user", [b"hashed", b"clear", b"both"])
+def test_no_password_is_kept(user: bytes) -> None:
+    password = b"a password that is " + b"nowhere else"
+    account = Account(
+        user,
+        1000,
+        1000,
+        b"/home",
+        crypt=None if user == b"clear" else hash_password(password, "ssha"),
+        clear=None if user == b"hashed" else password,
+    )
+    module = StubModule(account)
+    cache = Cache(Generations(), 600, 600, 10)
+    responder, shortcuts = Responder(Chain([module], None, None), SETTINGS, cache), Shortcuts(cache, 10)
+    for said in (encode_login(b"imap", user, password), encode_lookup(b"imap", user)):
+        conversation = AuthdaemondConversation(TERMS)
+        conversation.receive(said)
+        request = conversation.next_request()
+        assert request is not None
+        answer = responder.respond(request, conversation)
+        assert isinstance(answer, Generator)
+        conversation.answer(request, settle_one(answer))
+        shortcuts.learn(said, request, conversation)
+        remembered = isinstance(request, Login) or user == b"hashed"
+        assert (shortcuts.reply_to(said) == conversation.output) == remembered
+    module.accounts.clear()
+    module._typical_hash = b""
+    kept = list(referred_to((cache, shortcuts)))
+    assert any(user == one for one in kept)
+    assert not any(password in one for one in kept if isinstance(one, bytes))
+    assert not any(password.decode() in one for one in kept if isinstance(one, str))
+
+
+def test_the_oldest_goes_first() -> None:
+    module = StubModule(*(account_of(b"%d" % number, b"one") for number in range(5)))
+    cache = Cache(Generations(), 600, 600, 3)
+    chain = Chain([module], None, None)
+    requests = [Login(b"imap", b"%d" % number, b"one") for number in range(5)]
+    requests += [Login(b"imap", b"x%d" % number, b"one") for number in range(5)]
+    for request in requests:
+        settle_one(cache.learn(request, chain.ask(request)))
+    assert [cache.known(request) is not None for request in requests[:5]] == [False, False, True, True, True]
+    # Those who are nobody are counted apart.
+    assert [cache.knows_nobody(request) for request in requests[5:]] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("down", ["a", "b"])
+def test_what_an_outage_had_a_part_in_is_not_kept(down: str) -> None:
+    """With AUTHD_LOGIN_TEMPFAIL="fail" the next module is asked, and the first might have said something else."""
+    modules = [
+        StubModule(name="a", down=down == "a"),
+        StubModule(account_of(b"hashed", b"one"), name="b", down=down == "b"),
+    ]
+    cache = Cache(Generations(), 600, 600, 10)
+    request = Login(b"imap", b"hashed", b"one")
+    settle_one(cache.learn(request, Chain(modules, "fail", None).ask(request)))
+    assert cache.known(request) is None
+    assert not cache.knows_nobody(request)
+
+
+def test_cram_is_never_remembered() -> None:
+    cache = Cache(Generations(), 600, 600, 10)
+    chain = Chain([StubModule(account_of(b"clear", b"one"))], None, None)
+    challenge = b"<challenge>"
+    response = hmac.new(b"one", challenge, "md5").hexdigest().encode()
+    request = Cram(b"imap", b"clear", "md5", challenge, response)
+    assert settle_one(cache.learn(request, chain.ask(request))).outcome is Outcome.OK
+    assert cache.recall(request) is None
