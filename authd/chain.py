@@ -179,17 +179,10 @@ def surroundings_of(
     )
 
 
-def make_chain(
-    settings: DaemonSettings,
-    report: Callable[[str], None],
-    notice: Callable[[str], None],
-    trace: Callable[[str], None] | None,
-) -> Chain:
+def make_chain(settings: DaemonSettings, surroundings: Surroundings) -> Chain:
     """Return the chain that `settings` describe, not connected to anything yet.
 
-    :param report, notice, trace: as in `Surroundings`.
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
-    surroundings = surroundings_of(settings, report, notice, trace)
-    return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, trace)
+    return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, surroundings.trace)

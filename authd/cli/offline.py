@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from authd.chain import Chain, make_chain
+from authd.chain import Chain, make_chain, surroundings_of
 from authd.cli.common import complain
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
@@ -23,4 +23,4 @@ def examine(file: Path) -> DaemonSettings:
 
 def quiet_chain(settings: DaemonSettings) -> Chain:
     """Return the chain that `settings` describe, which complains to standard error and says nothing else."""
-    return make_chain(settings, complain, lambda line: None, None)
+    return make_chain(settings, surroundings_of(settings, complain, lambda line: None, None))

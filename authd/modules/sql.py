@@ -19,6 +19,7 @@ from authd.config.setting import Setting
 from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
 from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.batch import Rows, rows_of_many
 from authd.modules.database import Database
 from authd.modules.sqltext import Syntax, shown, unknown_variables
 from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
@@ -129,7 +130,16 @@ class SqlModule(Module):
         most = self._surroundings.batch
         for query, places in together.items():
             for start in range(0, len(places), most):
-                alone += self._find_many(query, places[start : start + most], wanted, findings)
+                by_login: dict[Any, list[int]] = {}
+                for place in places[start : start + most]:
+                    with suppress(Unbindable):
+                        by_login.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
+                for login, rows in rows_of_many(query, list(by_login), self._rows):
+                    if rows is None:
+                        alone += by_login[login]
+                        continue
+                    for place in by_login[login]:
+                        findings[place] = self._finding(query, rows)
         failure: TemporaryFailure | None = None
         for place in alone:
             service, user = wanted[place]
@@ -141,66 +151,25 @@ class SqlModule(Module):
                 failure = error if error.reason is Reason.UNREACHABLE else None
         return findings
 
-    def _find_many(
-        self,
-        query: Query,
-        places: Sequence[int],
-        wanted: Sequence[tuple[bytes, bytes]],
-        findings: list[Account | TemporaryFailure | None],
-    ) -> list[int]:
-        """Look up those at `places` by few statements; return the places of those who must be asked about alone."""
-        left: dict[Any, list[int]] = {}
-        for place in places:
-            with suppress(Unbindable):
-                left.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
-        alone: list[int] = []
-        # Who got no row may be equal to somebody before, who got it, so those are asked about again; where no row comes there is
-        # none for anybody.
-        while len(left) > 1:
-            users = list(left)
-            statement = query.many(len(users))
-            values = {f"user{number}": user for number, user in enumerate(users)}
-            self._trace("query", statement, values)
-            try:
-                rows = self._database.rows(statement, values)
-            except TemporaryFailure as failure:
-                if failure.reason is Reason.UNREACHABLE:
-                    for place in (place for same in left.values() for place in same):
-                        findings[place] = failure
-                    return alone
-                break
-            if not rows:
-                return alone
-            found: dict[Any, list[Any]] = {}
-            for row in rows:
-                found.setdefault(row[-1], []).append(row)
-            for number, of_one in found.items():
-                same = left.pop(users[int(number)]) if number is not None else []
-                if len(of_one) > 1:
-                    alone += same
-                    continue
-                for place in same:
-                    findings[place] = self._finding(query, of_one)
-            if None in found:
-                break
-        return alone + [place for same in left.values() for place in same]
-
     def _find_one(self, query: Query | Clause, service: bytes, user: bytes) -> Account | None:
         try:
             values = self._values(query.one, service, user)
         except Unbindable:
             return None
-        self._trace("query", query.one, values)
-        rows = self._database.rows(query.one, values)
-        if not rows:
-            return None
-        return self._account_of_rows(query, rows)
+        rows = self._rows(query.one, values)
+        return self._account_of_rows(query, rows) if rows else None
 
-    def _finding(self, query: Query, rows: Sequence[Any]) -> Account | TemporaryFailure:
+    def _finding(self, query: Query, rows: Rows | TemporaryFailure) -> Account | TemporaryFailure | None:
+        if isinstance(rows, TemporaryFailure):
+            return rows
         try:
-            return self._account_of_rows(query, rows)
+            return self._account_of_rows(query, rows) if rows else None
         except TemporaryFailure as failure:
             return failure
+
+    def _rows(self, statement: Prepared, values: Mapping[str, Any]) -> Rows:
+        self._trace("query", statement, values)
+        return self._database.rows(statement, values)
 
     def _query_for(self, service: bytes) -> Query | Clause:
         return self._statements.delivery if service == DELIVERY_SERVICE else self._statements.select

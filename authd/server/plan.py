@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authd.cache import Cache, Generations
-from authd.chain import make_chain
+from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
 from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
@@ -54,7 +54,10 @@ def make_plan(
     for remark in settings.remarks:
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
-    chain = make_chain(settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace)
+    surroundings = surroundings_of(
+        settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace
+    )
+    chain = make_chain(settings, surroundings)
     listeners = open_listeners(settings.listeners, before.listeners if before is not None else (), given)
     # Workers of the plan before still serve while those of this one begin to; who changes a password must reach all.
     generations = before.generations if before is not None else Generations()
