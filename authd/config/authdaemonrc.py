@@ -78,7 +78,7 @@ SETTINGS = (
         "AUTHD_CACHE_SIZE",
         number_between(1, 10_000_000),
         10_000,
-        "How many accounts a worker remembers at most, about a kilobyte each, and as many users who are none.",
+        "How many accounts a worker remembers at most, about two kilobytes each, and as many users who are none.",
     ),
     Setting(
         "AUTHD_BATCH",

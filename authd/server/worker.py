@@ -244,7 +244,11 @@ class Worker:
         connection = Connection(descriptor, speaker.begin())
         said = read(descriptor)
         if said and shortcuts is not None:
-            reply = shortcuts.reply_to(said)
+            try:
+                reply = shortcuts.reply_to(said)
+            except Exception as error:
+                self._fail(connection, error)
+                return True
             if reply is not None:
                 connection.conversation.say(reply)
                 self._answered.append((connection, True))
@@ -315,12 +319,12 @@ class Worker:
             self._roster.held_up(self._number)
         try:
             connection.conversation.answer(request, answer)
-        except Exception as error:
-            self._fail(connection, error)
-        else:
             if connection.shortcuts is not None:
                 shortcuts, said = connection.shortcuts
                 shortcuts.learn(said, request, connection.conversation)
+        except Exception as error:
+            self._fail(connection, error)
+        else:
             self._answered.append((connection, not isinstance(request, Dropped)))
 
     def _deliver(self) -> None:

@@ -373,6 +373,24 @@ def test_no_password_is_kept(user: bytes) -> None:
     assert not any(password.decode() in one for one in kept if isinstance(one, str))
 
 
+def test_an_empty_cleartext_password_is_told_again() -> None:
+    """Courier's authsqlite tells of empty fields."""
+    account = account_of(b"hashed", b"one")
+    account.clear = b""
+    responder = Responder(Chain([StubModule(account)], None, None), SETTINGS, Cache(Generations(), 600, 600, 10))
+    replies = []
+    for _ in range(2):
+        conversation = AuthdaemondConversation(TERMS)
+        request = Lookup(b".", b"imap", b"hashed")
+        answer = responder.respond(request, conversation)
+        assert not isinstance(answer, AccountListing)
+        conversation.answer(request, answer if isinstance(answer, Answer) else settle_one(answer))
+        replies.append((isinstance(answer, Answer), conversation.output))
+    assert [at_once for at_once, _ in replies] == [False, True]
+    assert replies[0][1] == replies[1][1]
+    assert b"\nPASSWD2=\n" in replies[0][1]
+
+
 def test_the_oldest_goes_first() -> None:
     module = StubModule(*(account_of(b"%d" % number, b"one") for number in range(5)))
     cache = Cache(Generations(), 600, 600, 3)
