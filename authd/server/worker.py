@@ -195,7 +195,8 @@ class Worker:
             return
         if not self._roster.is_needed(self._number, self._hesitated):
             self._leave_listeners()
-            self._hesitating_until = time.monotonic() + HESITATION_SECONDS
+            # The later ones are needed less often, and need not look as often.
+            self._hesitating_until = time.monotonic() + HESITATION_SECONDS * self._number
             return
         self._roster.begin(self._number)
         seconds = asked_seconds = 0.0
