@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -74,6 +75,21 @@ def test_many_requests_on_one_connection(several: Authd) -> None:
         heard = read_until(client, b"FAIL\t300\tuser=user@example.org\n")
         assert [line.split(b"\t")[1] for line in heard.splitlines()] == [b"%d" % number for number in range(1, 301)]
         assert heard.count(b"OK\t") == 150
+
+
+def test_clients_who_stay_are_dealt_out(several: Authd) -> None:
+    """None of the workers gets all of them, though one would do for their coming."""
+    with ExitStack() as stack:
+        workers = []
+        for _ in range(30):
+            client = stack.enter_context(connect(several.run / "userdb"))
+            greeting = read_until(client, b"\n")
+            while b"SPID" not in greeting:
+                greeting += read_until(client, b"\n")
+            workers.append(re.findall(rb"SPID\t(\d+)", greeting)[0])
+        counts = [workers.count(b"%d" % pid) for pid in several.workers()]
+        assert sum(counts) == 30
+        assert max(counts) - min(counts) <= 4
 
 
 def test_a_crowd_of_requests_holds_up_nobody(root: Path) -> None:
