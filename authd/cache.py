@@ -11,6 +11,7 @@ import hmac
 import mmap
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -97,7 +98,8 @@ class Table:
         self._seconds = seconds
         self._size = size
         self._generations = generations
-        self._known: dict[Hashable, Known] = {}
+        # An ordinary dictionary looks for its first entry past all that were deleted before it.
+        self._known: OrderedDict[Hashable, Known] = OrderedDict()
 
     def get(self, key: Hashable) -> Known | None:
         """Return what is known by `key`, if it is neither too old nor of a generation before."""

@@ -1,18 +1,29 @@
-"""The modules there are, by the names that ``authmodulelist`` has for them."""
+"""The modules there are, by the names that ``authmodulelist`` has for them.
+
+Each is loaded when it is named, so that a daemon holds only the drivers that it uses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
-from authd.modules.authmysql import AuthMysql
-from authd.modules.authsqlite import AuthSqlite
 from authd.modules.base import Module, Surroundings
 
-MODULES: dict[str, type[Module]] = {module.name: module for module in (AuthMysql, AuthSqlite)}
+CLASSES = {"authmysql": "AuthMysql", "authsqlite": "AuthSqlite"}
+"""The class of each, in the file of its name."""
 
 
 class UnknownModules(ValueError):
     """``authmodulelist`` names no module that there is."""
+
+
+def module_class(name: str) -> type[Module] | None:
+    """Return the class of the module `name`, loaded; ``None`` if there is no such module."""
+    if name not in CLASSES:
+        return None
+    found: type[Module] = getattr(import_module(f"authd.modules.{name}"), CLASSES[name])
+    return found
 
 
 def make_modules(names: Sequence[str], surroundings: Surroundings) -> list[Module]:
@@ -23,11 +34,11 @@ def make_modules(names: Sequence[str], surroundings: Surroundings) -> list[Modul
     """
     modules = []
     for name in names:
-        module = MODULES.get(name)
+        module = module_class(name)
         if module is None:
-            surroundings.report(f"authmodulelist: there is no module {name}; there are {', '.join(MODULES)}")
+            surroundings.report(f"authmodulelist: there is no module {name}; there are {', '.join(CLASSES)}")
         else:
             modules.append(module(surroundings))
     if not modules:
-        raise UnknownModules(f"authmodulelist names no module that there is; there are {', '.join(MODULES)}")
+        raise UnknownModules(f"authmodulelist names no module that there is; there are {', '.join(CLASSES)}")
     return modules

@@ -11,8 +11,9 @@ import mmap
 import os
 import time
 
-PATIENCE_SECONDS = 0.03
-"""A worker that has been busy with the same for so long is held up, whatever it is."""
+PATIENCE_SECONDS = 0.05
+"""A worker that has been busy with the same for so long is held up, whatever it is; so is one that does not wake up for so long.
+On a machine that is busy, one may get no processor for 10 ms and more."""
 
 HESITATION_SECONDS = 0.01
 """Time that a worker who is not needed waits before it looks again whether it is."""
@@ -60,10 +61,10 @@ class Roster:
         if worker == 0:
             return True
         now = time.monotonic()
-        busy, idle, light = now - PATIENCE_SECONDS, now - HESITATION_SECONDS, now - LADEN_SECONDS
+        earliest, light = now - PATIENCE_SECONDS, now - LADEN_SECONDS
         free = 0
         for since, laden in zip(self._since[:worker], self._laden[:worker], strict=True):
-            if since > busy or (since < 0 and not (in_vain and -since < idle)):
+            if since > earliest or (since < 0 and not (in_vain and -since < earliest)):
                 free += 1
                 if laden < light:
                     return False

@@ -20,6 +20,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
 from authd.server.notify import ServiceManager, given_sockets
+from authd.server.pages import let_go_of_files
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
 from authd.server.privileges import become, lay_down_capabilities
@@ -85,6 +86,7 @@ def _supervise(
         # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
         gc.collect()
         gc.freeze()
+        let_go_of_files()
         Master(plan, _replan, on_ready, manager, master_only=(pid_file.descriptor,)).run()
     except BaseException:
         plan.withdraw()

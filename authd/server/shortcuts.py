@@ -7,6 +7,7 @@ kept here either.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from authd.cache import Cache, Known
@@ -45,7 +46,7 @@ class Shortcuts:
     def __init__(self, cache: Cache, size: int) -> None:
         self._cache = cache
         self._size = size
-        self._known: dict[bytes, Shortcut] = {}
+        self._known: OrderedDict[bytes, Shortcut] = OrderedDict()
 
     def reply_to(self, said: bytes) -> bytes | None:
         """Return the reply to a client who said just that, and log it; ``None`` if it has to be asked for."""
@@ -78,5 +79,5 @@ class Shortcuts:
         mac = self._cache.mac(said)
         self._known.pop(mac, None)
         while len(self._known) >= self._size:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[mac] = Shortcut(known, level, line, head, tail, start, end)

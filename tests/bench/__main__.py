@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import resource
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -164,8 +165,8 @@ class Bench:
         return not self._names or name in self._names
 
 
-def main() -> None:
-    """Run the benchmark, print a table, and write what it came to."""
+def main() -> int:
+    """Run the benchmark, print a table, and write what it came to; return 1 if a reply was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one run (2)")
     parser.add_argument("--pairs", type=int, default=5, help="how often each is measured in turn (5)")
@@ -202,7 +203,8 @@ def main() -> None:
         print(json.dumps(whole, indent=1))
     if output is not None:
         publish(output, about(server_version), scores, whole)
+    return 1 if any(score.wrong for score in scores) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,7 @@ from authd.chain import Chain
 from authd.config.problem import ConfigError
 from authd.modules.authmysql import AuthMysql
 from authd.modules.authsqlite import sqlite_real
-from authd.modules.registry import MODULES, UnknownModules, make_modules
+from authd.modules.registry import CLASSES, UnknownModules, make_modules, module_class
 from authd.numbers import atoi, unsigned
 from authd.outcome import Outcome, Reason
 from authd.passwords import Verdict, hash_password, verify
@@ -190,7 +190,10 @@ def test_unknown_modules_are_left_out_and_told() -> None:
     with pytest.raises(UnknownModules, match="authmysql, authsqlite"):
         make_modules(["authnone"], surroundings(told))
     assert told == ["authmodulelist: there is no module authnone; there are authmysql, authsqlite"]
-    assert all(name == module.name for name, module in MODULES.items())
+    for name in CLASSES:
+        module = module_class(name)
+        assert module is not None
+        assert module.name == name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from authd.server import roster
-from authd.server.roster import HESITATION_SECONDS, LADEN_SECONDS, PATIENCE_SECONDS, Roster
+from authd.server.roster import LADEN_SECONDS, PATIENCE_SECONDS, Roster
 
 
 class Clock:
@@ -84,7 +84,7 @@ def test_who_is_not_there_does_not_count(clock: Clock) -> None:
 
 def test_who_sleeps_while_clients_wait_does_not_count(clock: Clock) -> None:
     made = make()
-    clock.now += HESITATION_SECONDS + 0.001
+    clock.now += PATIENCE_SECONDS + 0.001
     assert needed(made) == [True, False, False, False]
     assert needed(made, in_vain=True) == [True, True, True, True]
     made.end(0)
