@@ -145,6 +145,7 @@ class Master:
             # Workers of the former settings still have it, and serve who has come.
             if listener.socket not in kept:
                 listener.close()
+        self._plan.roster.close()
         self._plan = plan
         set_debug(plan.settings.debug_login > 0)
         self._announce(plan)

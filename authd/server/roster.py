@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from contextlib import suppress
 
 PATIENCE_SECONDS = 0.05
 """A worker that has been busy with the same for so long is held up, whatever it is; so is one that does not wake up for so long.
@@ -35,6 +36,8 @@ class Roster:
         self._since = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
         # When each had a large turn last.
         self._laden = memoryview(mmap.mmap(-1, 8 * workers)).cast("d")
+        # The kernel wakes one of those who wait, and not always the one who is to take the client.
+        self._bells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
         self._most = len(os.sched_getaffinity(0))
 
     def begin(self, worker: int) -> None:
@@ -53,19 +56,31 @@ class Roster:
         """Note that `worker` waits for something to do."""
         self._since[worker] = -time.monotonic()
 
-    def is_needed(self, worker: int, in_vain: bool) -> bool:
-        """Tell whether those before `worker` are too few for what there is to do.
+    def relief_of(self, worker: int, in_vain: bool) -> int | None:
+        """Return who of those before `worker` is there for clients in its place; ``None`` if they are too few, and it is needed.
 
         :param in_vain: whether clients have waited; then those who have had nothing to do all the while do not count.
         """
-        if worker == 0:
-            return True
         now = time.monotonic()
         earliest, light = now - PATIENCE_SECONDS, now - LADEN_SECONDS
-        free = 0
-        for since, laden in zip(self._since[:worker], self._laden[:worker], strict=True):
+        free = []
+        for before, (since, laden) in enumerate(zip(self._since[:worker], self._laden[:worker], strict=True)):
             if since > earliest or (since < 0 and not (in_vain and -since < earliest)):
-                free += 1
+                free.append(before)
                 if laden < light:
-                    return False
-        return free < self._most
+                    return before
+        return free[0] if len(free) >= self._most else None
+
+    def call(self, worker: int) -> None:
+        """Have `worker` look whether clients wait."""
+        with suppress(BlockingIOError):
+            os.eventfd_write(self._bells[worker], 1)
+
+    def bell_of(self, worker: int) -> int:
+        """Return the descriptor that is readable when `worker` was called; reading it is its answer."""
+        return self._bells[worker]
+
+    def close(self) -> None:
+        """Close the descriptors that this process has of it; the workers have their own."""
+        for bell in self._bells:
+            os.close(bell)

@@ -78,6 +78,7 @@ class Worker:
         self._hesitating_until: float | None = None
         self._hesitated = False
         self._wanted: set[int] = set()
+        self._bell = -1
         self._most_clients = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._poll = select.epoll()
         self._clients = Clients(self._poll)
@@ -101,6 +102,8 @@ class Worker:
             self._watch(listener)
         self._poll.register(wake_in, select.EPOLLIN)
         self._poll.register(self._lifeline, select.EPOLLIN)
+        self._bell = self._roster.bell_of(self._number)
+        self._poll.register(self._bell, select.EPOLLIN)
         os.write(ready, b".")
         while self._accepting or self._busy or len(self._clients):
             self._roster.end(self._number)
@@ -109,7 +112,7 @@ class Worker:
             for descriptor, event in self._poll.poll(self._time_left()):
                 if descriptor in self._speakers:
                     self._welcome(descriptor)
-                elif descriptor in (wake_in, self._lifeline):
+                elif descriptor in (wake_in, self._lifeline, self._bell):
                     self._note(descriptor)
                 else:
                     self._continue(descriptor, event)
@@ -152,13 +155,30 @@ class Worker:
             for listener in self._speakers.keys() - self._lasting:
                 self._poll.unregister(listener)
 
-    def _note(self, descriptor: int) -> None:
-        """Take in that there was a signal, or that the master is gone."""
-        if descriptor != self._lifeline:
-            os.read(descriptor, 4096)
+    def _come(self) -> None:
+        """Another was woken for clients who are this one's."""
+        os.eventfd_read(self._bell)
+        if not self._accepting:
             return
-        self._poll.unregister(descriptor)
-        self._wanted.add(signal.SIGTERM)
+        if self._hesitating_until is None:
+            for listener in self._speakers.keys() - self._lasting:
+                self._welcome(listener)
+            return
+        relief = self._roster.relief_of(self._number, in_vain=False)
+        if relief is None:
+            self._watch_listeners()
+        else:
+            self._roster.call(relief)
+
+    def _note(self, descriptor: int) -> None:
+        """Take in that there was a signal, that another calls, or that the master is gone."""
+        if descriptor == self._bell:
+            self._come()
+        elif descriptor != self._lifeline:
+            os.read(descriptor, 4096)
+        else:
+            self._poll.unregister(descriptor)
+            self._wanted.add(signal.SIGTERM)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._wanted.add(number)
@@ -167,13 +187,16 @@ class Worker:
         wanted, self._wanted = self._wanted, set()
         stopping = signal.SIGTERM in wanted
         if self._accepting:
-            for listener in self._speakers:
-                while stopping and self._accept(listener):
-                    self._ask()
             self._leave_listeners()
             for listener in self._lasting:
                 self._poll.unregister(listener)
             self._hesitating_until = None
+            # Those who wait by now may have woken this worker and nobody else.
+            for listener in self._speakers if stopping else self._speakers.keys() - self._lasting:
+                accepted = 0
+                while (stopping or accepted < MOST_LOOKUPS) and self._accept(listener):
+                    accepted += 1
+                    self._ask()
             self._accepting = False
         for connection in self._clients.resting():
             if connection.busy:
@@ -193,10 +216,12 @@ class Worker:
             return
         if self._hesitating_until is not None:
             return
-        if not self._roster.is_needed(self._number, self._hesitated):
+        relief = self._roster.relief_of(self._number, self._hesitated)
+        if relief is not None:
             self._leave_listeners()
             # The later ones are needed less often, and need not look as often.
             self._hesitating_until = time.monotonic() + HESITATION_SECONDS * self._number
+            self._roster.call(relief)
             return
         self._roster.begin(self._number)
         seconds = asked_seconds = 0.0

@@ -115,6 +115,8 @@ def _plot(file: Path, about: dict[str, str], scores: Sequence[Score]) -> None:
         )
     axes.axvline(1, color="grey", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(y=0.01)
     axes.set_yticks(range(len(cases)), [f"{name}, {clients}" for name, clients in cases])
     axes.invert_yaxis()
     axes.set_xlabel("requests a second, authd ÷ Courier (median, and from the least to the greatest)")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.daemon import Authd
 from tests.support.processes import wait_until
-from tests.support.site import GOOD
+from tests.support.site import GOOD, make_site
 from tests.support.sysconf import write_authdaemonrc
 from tests.support.wire import exchange, pre, read_to_end
 
@@ -193,3 +193,16 @@ def test_a_defect_costs_its_request_alone(site: Authd) -> None:
         assert exchange(site.socket, GOOD).endswith(b"\n.\n")
     assert site.workers() == workers
     assert "internal error" in site.logged()
+
+
+def test_a_lone_client_is_served_at_any_time_of_a_reload(root: Path) -> None:
+    """Nobody else comes who would wake the worker that is to take it."""
+    with make_site(root, daemons="6") as daemon:
+        for _ in range(8):
+            before = daemon.logged().count("INFO: ready")
+            assert daemon.process is not None
+            daemon.process.send_signal(signal.SIGHUP)
+            while daemon.logged().count("INFO: ready") == before:
+                assert exchange(daemon.socket, GOOD).endswith(b"\n.\n")
+            for _ in range(50):
+                assert exchange(daemon.socket, GOOD).endswith(b"\n.\n")

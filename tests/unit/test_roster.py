@@ -37,7 +37,7 @@ def make(processors: int = 2, idle: int = 4) -> Roster:
 
 
 def needed(made: Roster, in_vain: bool = False) -> list[bool]:
-    return [made.is_needed(worker, in_vain) for worker in range(4)]
+    return [made.relief_of(worker, in_vain) is None for worker in range(4)]
 
 
 def test_the_first_does_alone_what_is_little(clock: Clock) -> None:
@@ -89,3 +89,18 @@ def test_who_sleeps_while_clients_wait_does_not_count(clock: Clock) -> None:
     assert needed(made, in_vain=True) == [True, True, True, True]
     made.end(0)
     assert needed(made, in_vain=True) == [True, False, False, False]
+
+
+def test_whom_to_call(clock: Clock) -> None:
+    made = make()
+    assert [made.relief_of(worker, False) for worker in range(4)] == [None, 0, 0, 0]
+    made.laden(0)
+    assert [made.relief_of(worker, False) for worker in range(4)] == [None, None, 1, 1]
+    made.call(1)
+    made.call(1)
+    assert os.eventfd_read(made.bell_of(1)) == 2
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(made.bell_of(0))
+    made.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(made.bell_of(0))
