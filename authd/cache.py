@@ -86,6 +86,10 @@ class Known:
     mac: bytes = field(default=b"", repr=False)
     until: float = 0.0
 
+    def holds(self, generations: Generations) -> bool:
+        """Tell whether it is neither too old nor of a generation before."""
+        return self.until > time.monotonic() and self.generation == generations.of(*self.slots)
+
 
 class Table:
     """A bounded number of things known, each for the same time; the oldest goes first.
@@ -104,14 +108,10 @@ class Table:
     def get(self, key: Hashable) -> Known | None:
         """Return what is known by `key`, if it is neither too old nor of a generation before."""
         known = self._known.get(key)
-        if known is None or self.holds(known):
+        if known is None or known.holds(self._generations):
             return known
         self.drop(key)
         return None
-
-    def holds(self, known: Known) -> bool:
-        """Tell whether something that was known is neither too old nor of a generation before."""
-        return known.until > time.monotonic() and known.generation == self._generations.of(*known.slots)
 
     def put(self, key: Hashable, known: Known, asked: float) -> None:
         """Keep something, in place of what was known by `key`.
@@ -181,7 +181,7 @@ class Cache:
 
     def holds(self, known: Known) -> bool:
         """Tell whether something that was known still is."""
-        return self._accounts.holds(known)
+        return known.holds(self._generations)
 
     def mac(self, said: bytes) -> bytes:
         """Return what a client said can be recognised by, in this process and for as long as it lives."""
@@ -223,24 +223,27 @@ class Cache:
                 self._accounts.drop(key)
                 return
             slots = (slot, slot if account.address is None else self._generations.slot(account.address))
-            generation = self._generations.of(*slots)
-            # A password that was changed while the database was asked has begun a generation before it changed a slot's:
-            # either it shows here, or the slot's differs from now on.
-            if self._generations.latest == since:
-                mac = self._mac_of(request) if isinstance(request, Login) else b""
-                if mac:
-                    account = _without_clear(account)
-                bare = Step(step.module, replace(step.answer, account=account))
-                self._accounts.put(key, Known(bare, slots, generation, mac), asked)
-                self._nobodies.drop(key)
+            mac = self._mac_of(request) if isinstance(request, Login) else b""
+            if mac:
+                account = _without_clear(account)
+            bare = Step(step.module, replace(step.answer, account=account))
+            self._put(self._accounts, key, Known(bare, slots, self._generations.of(*slots), mac), since, asked)
             return
         known = self._accounts.get(key)
         if known is not None and not _still_holds(known, step):
             self._accounts.drop(key)
         if decision.steps and all(step.answer.reason is Reason.NO_SUCH_USER for step in decision.steps):
-            generation = self._generations.of(slot, slot)
-            if self._generations.latest == since:
-                self._nobodies.put(key, Known(step, (slot, slot), generation), asked)
+            slots = (slot, slot)
+            self._put(self._nobodies, key, Known(step, slots, self._generations.of(*slots)), since, asked)
+
+    def _put(self, table: Table, key: Hashable, known: Known, since: int, asked: float) -> None:
+        """Keep what is known in one of the tables, and so not in the other, unless somebody's generation began meanwhile."""
+        # A password that was changed while the database was asked has begun a generation before it changed a slot's: either
+        # it shows here, or the slot's differs from now on.
+        if self._generations.latest == since:
+            self._accounts.drop(key)
+            self._nobodies.drop(key)
+            table.put(key, known, asked)
 
     def _change(self, request: ChangePassword, inquiry: Inquiry[Decision]) -> Inquiry[Decision]:
         """Run the inquiry that may change a password, and forget the account unless it is certain that it did not."""

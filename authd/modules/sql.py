@@ -130,15 +130,10 @@ class SqlModule(Module):
         most = self._surroundings.batch
         for query, places in together.items():
             for start in range(0, len(places), most):
-                by_login: dict[Any, list[int]] = {}
-                for place in places[start : start + most]:
-                    with suppress(Unbindable):
-                        by_login.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
-                for login, rows in rows_of_many(query, list(by_login), self._rows):
+                for place, rows in self._rows_of_many(query, places[start : start + most], wanted):
                     if rows is None:
-                        alone += by_login[login]
-                        continue
-                    for place in by_login[login]:
+                        alone.append(place)
+                    else:
                         findings[place] = self._finding(query, rows)
         failure: TemporaryFailure | None = None
         for place in alone:
@@ -150,6 +145,18 @@ class SqlModule(Module):
                 findings[place] = error
                 failure = error if error.reason is Reason.UNREACHABLE else None
         return findings
+
+    def _rows_of_many(
+        self, query: Query, places: Sequence[int], wanted: Sequence[tuple[bytes, bytes]]
+    ) -> Iterator[tuple[int, Rows | TemporaryFailure | None]]:
+        """Yield for each of `places` in `wanted` what `rows_of_many` has for its login; nothing for who can't be a login."""
+        by_login: dict[Any, list[int]] = {}
+        for place in places:
+            with suppress(Unbindable):
+                by_login.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
+        for login, rows in rows_of_many(query, list(by_login), self._rows):
+            for place in by_login[login]:
+                yield place, rows
 
     def _find_one(self, query: Query | Clause, service: bytes, user: bytes) -> Account | None:
         try:

@@ -11,7 +11,7 @@ One request a connection; one that is none of these is not answered.  Who may sa
 from __future__ import annotations
 
 from authd.outcome import Answer
-from authd.protocol.conversation import Conversation, Listing, Terms
+from authd.protocol.conversation import BufferedConversation, Listing
 from authd.protocol.reply import OK
 from authd.protocol.request import Dropped, Flush, Request
 
@@ -31,28 +31,17 @@ def encode_flush(user: bytes | None) -> bytes:
     return b"FLUSH %b\n" % user
 
 
-class ControlConversation(Conversation):
+class ControlConversation(BufferedConversation):
     """One request of an administrator."""
 
-    __slots__ = ("_buffer", "_ended")
+    __slots__ = ()
 
     enforces_options = False
-
-    def __init__(self, terms: Terms) -> None:
-        super().__init__(terms)
-        self._buffer = b""
-        self._ended = False
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
-
-    def end(self) -> None:
-        self._ended = True
 
     def next_request(self) -> Request | None:
         if self.closing:
             return None
-        line, newline, _ = self._buffer.partition(b"\n")
+        line, newline, _ = bytes(self._buffer).partition(b"\n")
         if len(line) > LINE_LIMIT:
             return Dropped(f"line of more than {LINE_LIMIT} bytes")
         if not newline:

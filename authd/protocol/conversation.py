@@ -129,3 +129,20 @@ class Conversation(ABC):
         """Return what is to be sent, once."""
         output, self._output = self._output, b""
         return output
+
+
+class BufferedConversation(Conversation):
+    """A conversation that collects what the client says until it is whole."""
+
+    __slots__ = ("_buffer", "_ended")
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self._buffer = bytearray()
+        self._ended = False
+
+    def receive(self, data: bytes) -> None:
+        self._buffer += data
+
+    def end(self) -> None:
+        self._ended = True

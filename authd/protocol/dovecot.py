@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from authd.protocol.conversation import Conversation, Terms
+from authd.protocol.conversation import BufferedConversation, Terms
 from authd.protocol.request import Dropped
 
 MAJOR = 1
@@ -52,10 +52,10 @@ def parse_id(field: bytes) -> bytes | None:
     return field
 
 
-class DovecotConversation(Conversation):
+class DovecotConversation(BufferedConversation):
     """A conversation in lines that lasts for many requests."""
 
-    __slots__ = ("_buffer", "_ended", "client_minor")
+    __slots__ = ("client_minor",)
 
     lasting = True
 
@@ -64,19 +64,11 @@ class DovecotConversation(Conversation):
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
-        self._buffer = bytearray()
-        self._ended = False
         self.client_minor = 0
 
     @property
     def at_rest(self) -> bool:
         return not self._buffer
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
-
-    def end(self) -> None:
-        self._ended = True
 
     def _next_line(self) -> list[bytes] | Dropped | None:
         """Return the fields of the next line, ``None`` if it is not complete, or why the client must go."""

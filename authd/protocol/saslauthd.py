@@ -14,7 +14,7 @@ takes for a failure of ours and not of the password.
 from __future__ import annotations
 
 from authd.outcome import Answer, Outcome
-from authd.protocol.conversation import Conversation, Listing, Terms
+from authd.protocol.conversation import BufferedConversation, Listing, Terms
 from authd.protocol.request import Dropped, Login, Rejected, Request
 
 FIELD_LIMIT = 4096
@@ -26,23 +26,15 @@ OK = b"\0\x02OK"
 NO = b"\0\x02NO"
 
 
-class SaslauthdConversation(Conversation):
+class SaslauthdConversation(BufferedConversation):
     """One question whether a password is right."""
 
-    __slots__ = ("_buffer", "_ended")
+    __slots__ = ()
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
-        self._buffer = b""
-        self._ended = False
         # Nobody tells; what is off for insecure connections alone can't be enforced here.
         self.secured = True
-
-    def receive(self, data: bytes) -> None:
-        self._buffer += data
-
-    def end(self) -> None:
-        self._ended = True
 
     def next_request(self) -> Request | None:
         if self.closing:
@@ -53,7 +45,7 @@ class SaslauthdConversation(Conversation):
             length = int.from_bytes(self._buffer[start : start + 2], "big")
             if length > FIELD_LIMIT:
                 return Dropped(f"string of more than {FIELD_LIMIT} bytes")
-            field = self._buffer[start + 2 : start + 2 + length]
+            field = bytes(self._buffer[start + 2 : start + 2 + length])
             if len(field) < length:
                 break
             fields.append(field)

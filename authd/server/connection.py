@@ -7,7 +7,6 @@ import errno
 import math
 import os
 import socket
-from contextlib import suppress
 
 from authd.protocol.conversation import Conversation
 from authd.server.shortcuts import Shortcuts
@@ -113,6 +112,5 @@ class Connection:
 
         Bytes that were not read would make the kernel tell the client of an error in place of the end.
         """
-        with suppress(OSError):
-            os.read(self.descriptor, READ_SIZE)
+        read(self.descriptor)
         self.close()

@@ -42,6 +42,11 @@ WRITTEN_AT_ONCE = 4096
 """Bytes that a pipe takes whole, so that lines of several processes do not get into each other."""
 
 
+_WORDS = {level: f"{label}: " for level, label in _LABELS.items()}
+_NUMBERS = {level: f"<{priority}>" for level, priority in _PRIORITIES.items()}
+"""What stands before a line on standard error: where people read it, and, as sd-daemon(3) has it, where the journal does."""
+
+
 class _Stderr:
     """Writes lines to standard error, several at once.
 
@@ -82,7 +87,7 @@ class _Syslog:
 class _Handler(logging.Handler):
     """Makes lines of what is logged, and has `sink` write them."""
 
-    sink: _Stderr | _Syslog = _Stderr({level: f"{label}: " for level, label in _LABELS.items()})
+    sink: _Stderr | _Syslog = _Stderr(_WORDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         for line in self.format(record).split("\n"):
@@ -132,10 +137,7 @@ def ip_field(remote_ip: bytes) -> str:
 
 def log_to_stderr(debug: bool) -> None:
     """Send the daemon's lines to standard error; with priorities where that is the journal of systemd."""
-    # With priorities as sd-daemon(3) has them, or with words.
-    journal = _is_journal(STDERR)
-    prefixes = {level: f"<{_PRIORITIES[level]}>" if journal else f"{label}: " for level, label in _LABELS.items()}
-    _install(_Stderr(prefixes), debug)
+    _install(_Stderr(_NUMBERS if _is_journal(STDERR) else _WORDS), debug)
 
 
 def log_to_syslog(name: str, facility: str, debug: bool) -> None:

@@ -61,8 +61,10 @@ class Shortcuts:
 
         :param conversation: about to give the reply.
         """
-        known = self._cache.known(request) if isinstance(request, Lookup | Login) else None
-        if known is None or not isinstance(request, Lookup | Login):
+        if not isinstance(request, Lookup | Login):
+            return
+        known = self._cache.known(request)
+        if known is None:
             return
         reply = conversation.output
         head, tail, start, end = reply, b"", 0, 0

@@ -69,6 +69,7 @@ class Worker:
     ) -> None:
         self._speakers = {listener.socket.fileno(): Speaker(listener.settings, responder) for listener in listeners}
         self._lasting = {listener for listener, speaker in self._speakers.items() if speaker.lasting}
+        self._passing = self._speakers.keys() - self._lasting
         self._responder = responder
         self._roster = roster
         self._number = number
@@ -142,7 +143,7 @@ class Worker:
         """Have clients who come wake this worker."""
         self._hesitated = self._hesitating_until is not None
         self._hesitating_until = None
-        for listener in self._speakers.keys() - self._lasting:
+        for listener in self._passing:
             self._watch(listener)
 
     def _watch(self, listener: int) -> None:
@@ -152,7 +153,7 @@ class Worker:
     def _leave_listeners(self) -> None:
         """Let clients who come wake others."""
         if self._hesitating_until is None:
-            for listener in self._speakers.keys() - self._lasting:
+            for listener in self._passing:
                 self._poll.unregister(listener)
 
     def _come(self) -> None:
@@ -160,15 +161,12 @@ class Worker:
         os.eventfd_read(self._bell)
         if not self._accepting:
             return
-        if self._hesitating_until is None:
-            for listener in self._speakers.keys() - self._lasting:
-                self._welcome(listener)
-            return
-        relief = self._roster.relief_of(self._number, in_vain=False)
-        if relief is None:
+        if self._hesitating_until is not None:
+            # It looks in the next turn.
             self._watch_listeners()
-        else:
-            self._roster.call(relief)
+            return
+        for listener in self._passing:
+            self._welcome(listener)
 
     def _note(self, descriptor: int) -> None:
         """Take in that there was a signal, that another calls, or that the master is gone."""
@@ -192,7 +190,7 @@ class Worker:
                 self._poll.unregister(listener)
             self._hesitating_until = None
             # Those who wait by now may have woken this worker and nobody else.
-            for listener in self._speakers if stopping else self._speakers.keys() - self._lasting:
+            for listener in self._speakers if stopping else self._passing:
                 accepted = 0
                 while (stopping or accepted < MOST_LOOKUPS) and self._accept(listener):
                     accepted += 1

@@ -27,18 +27,18 @@ from authd.outcome import Answer, Outcome, Reason
 from authd.passwords import hash_password, verify
 from authd.protocol.authdaemond import AuthdaemondConversation
 from authd.protocol.client import decode_account, encode_login, encode_lookup, encode_passwd
-from authd.protocol.conversation import Terms
 from authd.protocol.request import ChangePassword, Cram, Flush, Login, Lookup
 from authd.server.listing import AccountListing
 from authd.server.responder import Responder
 from authd.server.shortcuts import Shortcuts
 from authd.together import settle_one
+from tests.support.conversation import terms
 from tests.support.stub import StubModule
 
 SECONDS = 10
 NEGATIVE_SECONDS = 4
 SETTINGS = parse('authmodulelist="authstub"\ndaemons=2\n', Path("authdaemonrc"))
-TERMS = Terms(b"", True, 1, lambda: True, lambda count: b"x" * count)
+TERMS = terms()
 
 PASSWORDS = [b"one", b"two", b"three", b"four", b"five"]
 HASHES = {password: hash_password(password, "ssha") for password in PASSWORDS}

@@ -9,24 +9,23 @@ from hypothesis import strategies as st
 from authd.outcome import Answer, Outcome, Reason
 from authd.protocol.control import LINE_LIMIT, ControlConversation, encode_flush
 from authd.protocol.request import Dropped, Flush, Request
-from tests.support.conversation import terms
+from tests.support.conversation import Client, terms
 
 FLUSHED = Answer(Outcome.OK, Reason.FLUSHED)
 
 
 def request_in(*pieces: bytes, ended: bool = False) -> tuple[Request | None, bytes]:
     """Return what a conversation makes of what a client says, and its reply."""
-    conversation = ControlConversation(terms())
-    for piece in pieces:
-        conversation.receive(piece)
+    client = Client(ControlConversation(terms()), lambda request: FLUSHED)
+    reply = client.say(*pieces)
     if ended:
-        conversation.end()
-    request = conversation.next_request()
-    if request is not None:
-        conversation.answer(request, FLUSHED)
-        assert conversation.closing
-        assert conversation.next_request() is None
-    return request, conversation.take_output()
+        client.conversation.end()
+        reply += client.hear()
+    if not client.requests:
+        return None, reply
+    [request] = client.requests
+    assert client.conversation.closing
+    return request, reply
 
 
 @given(
