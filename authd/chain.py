@@ -88,7 +88,7 @@ class Chain:
                 return self._ask(
                     self._modules,
                     lambda module: module.login(request.service, request.user, request.password),
-                    lambda module: (self._login_tempfail or otherwise or module.login_tempfail) == "fail",
+                    lambda module, reason: self._passes_over(module, reason, otherwise),
                 )
             case Cram():
                 return self._ask(
@@ -131,11 +131,16 @@ class Chain:
         for module in self._modules:
             module.close()
 
+    def _passes_over(self, module: Module, reason: Reason, otherwise: str | None) -> bool:
+        """Tell whether a temporary failure of `module` at a login counts as a reject."""
+        own = "close" if reason in module.closes_for else module.login_tempfail
+        return (self._login_tempfail or otherwise or own) == "fail"
+
     def _ask(
         self,
         modules: Sequence[Module],
         question: Callable[[Module], Inquiry[Answer]],
-        passes_over_tempfail: Callable[[Module], bool] = lambda module: False,
+        passes_over_tempfail: Callable[[Module, Reason], bool] = lambda module, reason: False,
     ) -> Inquiry[Decision]:
         trace = self._trace
         steps: list[Step] = []
@@ -147,7 +152,7 @@ class Chain:
             except TemporaryFailure as failure:
                 answer = tempfail(failure.reason, failure.detail)
             steps.append(Step(module.name, answer))
-            stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module)
+            stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module, answer.reason)
             if trace is not None and answer.outcome is not Outcome.OK:
                 verdict = "TEMPFAIL - no more modules will be tried" if stops else "REJECT - try next module"
                 trace(f"{module.name}: {verdict} ({answer.describe()})")
@@ -173,6 +178,7 @@ def surroundings_of(
         settings.database_timeout,
         settings.batch,
         settings.mysql_driver,
+        settings.ldap_options,
         report,
         notice,
         trace,

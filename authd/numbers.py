@@ -8,6 +8,8 @@ MAX_UID = 2**32 - 1
 
 _NUMBER = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
 
+_WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*[+-]?[0-9]+")
+
 _ENOUGH_DIGITS = 20
 """This many significant digits overflow 64 bits already; Python itself refuses several thousand."""
 
@@ -30,6 +32,17 @@ def unsigned(text: bytes | None) -> int:
     negative, magnitude = _parts(text or b"")
     if magnitude > MAX_UID:
         return MAX_UID
+    return -magnitude % (MAX_UID + 1) if negative else magnitude
+
+
+def whole_unsigned(text: bytes) -> int | None:
+    """Return the number that all of `text` is, blanks before it aside, as a C++ stream reads an ``unsigned int``.
+
+    :returns: ``None`` if it is none, or does not fit 32 bits; a negative number counts from 2**32 downwards.
+    """
+    negative, magnitude = _parts(text)
+    if not _WHOLE_NUMBER.fullmatch(text) or magnitude > MAX_UID:
+        return None
     return -magnitude % (MAX_UID + 1) if negative else magnitude
 
 

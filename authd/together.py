@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from authd.account import Account
 from authd.modules.base import Module
-from authd.modules.inquiry import Check, Find, Inquiry
+from authd.modules.inquiry import Ask, Check, Find, Inquiry
 from authd.passwords import Verdict, form_of, verify
 
 T = TypeVar("T")
@@ -62,9 +62,12 @@ class Together:
         self.check_seconds = UNKNOWN_CHECK_SECONDS
         """What a check costs on average, in seconds."""
 
-    def settle(self, inquiries: Sequence[Inquiry[T]]) -> Iterator[tuple[int, T | Failure]]:
+    def settle(  # noqa: PLR0912 - one branch for each kind of need
+        self, inquiries: Sequence[Inquiry[T]]
+    ) -> Iterator[tuple[int, T | Failure]]:
         """Yield every inquiry's place and answer, each as soon as it has one."""
         finds: list[tuple[int, Find]] = []
+        asks: list[tuple[int, Ask]] = []
         checks: list[tuple[float, int, Check, bytes]] = []
         findings: Iterable[tuple[int, Any]] = ((place, None) for place in range(len(inquiries)))
         while True:
@@ -77,15 +80,22 @@ class Together:
                 except Exception as error:
                     yield place, Failure(error)
                 else:
-                    if isinstance(need, Find):
-                        finds.append((place, need))
-                    else:
-                        form = form_of(need.stored)
-                        cost = self._cost_of_form.get(form, UNKNOWN_CHECK_SECONDS)
-                        heappush(checks, (cost, place, need, form))
+                    match need:
+                        case Find():
+                            finds.append((place, need))
+                        case Ask():
+                            asks.append((place, need))
+                        case Check():
+                            form = form_of(need.stored)
+                            heappush(checks, (self._cost_of_form.get(form, UNKNOWN_CHECK_SECONDS), place, need, form))
             if finds:
                 findings = self._find(finds)
                 finds = []
+            elif asks:
+                # Another's check of a password is as slow as that other likes it.
+                self._held_up()
+                findings = self._ask(asks)
+                asks = []
             elif checks:
                 if checks[0][0] * len(checks) > SLOW_CHECK_SECONDS:
                     self._held_up()
@@ -108,6 +118,20 @@ class Together:
             findings = _found([find for _, find in finds])
             self._wait_of_module[module] = None if first else _learned(wait, time.monotonic() - began)
             for (place, _), finding in zip(finds, findings, strict=True):
+                yield place, finding
+
+    def _ask(self, wanted: Sequence[tuple[int, Ask]]) -> Iterator[tuple[int, Any]]:
+        """Yield what the back ends say, asking each module once about all that it is asked."""
+        by_module: dict[Module, list[tuple[int, Ask]]] = {}
+        for place, ask in wanted:
+            by_module.setdefault(ask.module, []).append((place, ask))
+        for module, asks in by_module.items():
+            self._pause()
+            try:
+                said = module.ask_each([ask.question for _, ask in asks])
+            except Exception as error:
+                said = [error] * len(asks)
+            for (place, _), finding in zip(asks, said, strict=True):
                 yield place, finding
 
     def _check(self, checks: list[tuple[float, int, Check, bytes]]) -> list[tuple[int, Verdict | Exception]]:

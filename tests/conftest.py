@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
+from tests.support.postgres import PROGRAMS, Postgres
 from tests.support.site import make_site
 
 # How long an example takes says something about the machine, not about authd.
@@ -81,4 +82,12 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """One MariaDB for the whole run; tests that stop theirs make their own."""
     require("mariadbd", "mariadb-install-db")
     with MariaDB(opened(tmp_path_factory.mktemp("mariadb")) / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One PostgreSQL for the whole run; tests that stop theirs make their own."""
+    require(str(PROGRAMS / "postgres"))
+    with Postgres(opened(tmp_path_factory.mktemp("postgres")) / "server") as server:
         yield server

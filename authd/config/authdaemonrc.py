@@ -7,7 +7,7 @@ agree on is one ``name="value"`` a line, ``#`` for remarks, and no continuation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,17 @@ SETTINGS = (
     ),
     Setting(
         "LOGGEROPTS", words, (), "Options of Courier's logger; `-name=NAME` and `-facility=FACILITY` are honoured."
+    ),
+    *(
+        Setting(f"LDAP{name}", text, "", f"Of authldap: `{name}` of ldap.conf(5). {meaning}")
+        for name, meaning in {
+            "TLS_CACERT": "File with the authorities that a server's certificate must come from.",
+            "TLS_CACERTDIR": "Directory with such authorities.",
+            "TLS_CERT": "File with the client's certificate.",
+            "TLS_KEY": "File with its key.",
+            "TLS_REQCERT": "What is asked of the server's certificate: `never`, `allow`, `try`, `demand`.",
+            "TLS_CIPHER_SUITE": "Ciphers that are allowed.",
+        }.items()
     ),
     Setting(
         "AUTHD_LOGIN_TEMPFAIL",
@@ -158,6 +169,7 @@ class DaemonSettings:
     cache_ttl: int
     cache_negative_ttl: int
     cache_size: int
+    ldap_options: Mapping[str, str]
     added_listeners: tuple[ListenerSettings, ...]
     user: str
     remarks: tuple[Problem, ...] = ()
@@ -277,6 +289,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         cache_ttl=values["AUTHD_CACHE_TTL"],
         cache_negative_ttl=values["AUTHD_CACHE_NEGATIVE_TTL"],
         cache_size=values["AUTHD_CACHE_SIZE"],
+        ldap_options={name: value for name, value in values.items() if name.startswith("LDAP") and value},
         added_listeners=values["AUTHD_LISTEN"],
         user=values["AUTHD_USER"],
         remarks=tuple(problems),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from authd.config import authdaemonrc, mysqlrc, sqliterc
+from authd.config import authdaemonrc, ldaprc, mysqlrc, pgsqlrc, sqliterc
 from authd.config.setting import Setting
 
 _DAEMON_SYNTAX = (
@@ -24,6 +24,8 @@ _MODULE_SYNTAX = (
 _PAGES: tuple[tuple[str, str, Iterable[Setting]], ...] = (
     ("authdaemonrc", _DAEMON_SYNTAX, authdaemonrc.SETTINGS),
     ("authmysqlrc", _MODULE_SYNTAX, mysqlrc.SETTINGS),
+    ("authldaprc", "As authmysqlrc.", ldaprc.SETTINGS),
+    ("authpgsqlrc", "As authmysqlrc.", pgsqlrc.SETTINGS),
     ("authsqliterc", "As authmysqlrc.", sqliterc.SETTINGS),
 )
 
@@ -37,6 +39,8 @@ def document() -> dict[str, str]:
             "authmysqlrc",
             "where the accounts of the authentication daemon are in a database",
             _PAGES[1:],
+            "authldaprc",
+            "authpgsqlrc",
             "authsqliterc",
         ),
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from authd.config.problem import ConfigError, Problem
-from authd.config.rcfile import Line, parse, read
 from authd.config.setting import Setting, text
+from authd.config.values import values_of
 
 EMPTY = "''"
 """SQL for an empty string: what a field is where its setting is absent."""
@@ -118,32 +118,11 @@ def load(
     :param finish: checks the settings of the connection; returns what is wrong.
     :raises ConfigError: naming every line that can't be used.
     """
-    lines = _first_of_each(parse(read(file)))
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    numbers = {name: line.number for name, line in lines.items()}
-    for setting in table:
-        line = lines.get(setting.name)
-        if line is None or not line.value:
-            values[setting.name] = setting.default
-            continue
-        try:
-            values[setting.name] = setting.parse(line.value)
-        except ValueError as error:
-            shown = "" if setting.secret else f", found {line.value[:60]}"
-            problems.append(Problem(file, f"{error}{shown}", "correct the value", line.number, setting.name))
-    if not problems:
-        problems = _needed(values, prefix, file) + finish(values, numbers, file)
+    read = values_of(file, table)
+    problems = _needed(read.values, prefix, file) + finish(read.values, read.lines, file)
     if any(problem.fatal for problem in problems):
         raise ConfigError(*problems)
-    return _settings(values, numbers, prefix, delivery, file)
-
-
-def _first_of_each(lines: list[Line]) -> dict[str, Line]:
-    first: dict[str, Line] = {}
-    for line in lines:
-        first.setdefault(line.name, line)
-    return first
+    return _settings(read.values, read.lines, prefix, delivery, file)
 
 
 def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]:

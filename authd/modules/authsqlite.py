@@ -18,11 +18,11 @@ from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
 from authd.modules.inquiry import Inquiry
-from authd.modules.sql import SqlModule, Unbindable
+from authd.modules.sql import SqlModule, Unbindable, with_home
 from authd.modules.sqltext import SQLITE
 from authd.modules.statements import Clause, Query
 from authd.numbers import MAX_UID, atoi, unsigned
-from authd.outcome import Answer, Outcome, Reason, reject
+from authd.outcome import Answer, Reason
 
 
 class AuthSqlite(SqlModule):
@@ -37,7 +37,6 @@ class AuthSqlite(SqlModule):
     settings_table = SETTINGS
     syntax = SQLITE
     login_tempfail = "close"
-    enumerates_nameless = True
 
     def parse(self, file: Path) -> SqlSettings:
         return load_sqliterc(file)
@@ -79,28 +78,24 @@ class AuthSqlite(SqlModule):
             clear=clear or b"",
         )
 
+    def is_enumerated(self, columns: Sequence[bytes | None]) -> bool:  # noqa: ARG002 - whatever they are
+        return True
+
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
         # Courier's module reads the ids of an enumeration by another function than those of a lookup.
         uid, gid = (atoi(column or b"") % (MAX_UID + 1) for column in columns[1:3])
         return replace(super().entry_of(columns), uid=uid, gid=gid)
 
     def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
-        return _with_home((yield from super().lookup(service, user)))
+        return with_home((yield from super().lookup(service, user)))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
-        return _with_home((yield from super().cram(service, user, digest, challenge, response)))
+        return with_home((yield from super().cram(service, user, digest, challenge, response)))
 
     def _account_of_rows(self, query: Query | Clause, rows: Sequence[Any]) -> Account:
         if len(rows) > 1:
             raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
         return super()._account_of_rows(query, rows)
-
-
-def _with_home(answer: Answer) -> Answer:
-    """Return a reject in place of an account without a home, which a login alone may have in Courier's module."""
-    if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
-        return reject(Reason.NO_HOME, answer.account)
-    return answer
 
 
 def _bytes(value: Any) -> bytes | None:

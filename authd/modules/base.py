@@ -10,16 +10,19 @@ are made in the worker, at the first question.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules.inquiry import Check, Find, Inquiry
 from authd.outcome import Answer, Outcome, Reason, phrase, reject
 from authd.passwords import Verdict, hash_like, hash_password, verify_clear, verify_cram
+
+DELIVERY_SERVICE = b"courier"
+"""The service under which Courier's mail server asks where to deliver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Surroundings:
     :param timeout: seconds that the back end may take to connect or to answer.
     :param batch: how many lookups that wait may go into one question to the back end.
     :param mysql_driver: ``pymysql`` or ``mysqlclient``.
+    :param ldap_options: names and values of the ``LDAPTLS_…`` settings that are there.
     :param report: writes one line to the log, for a problem that the administrator must mend.
     :param notice: writes one line to the log, for what is good to know.
     :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows, never given a secret; ``None`` where nobody reads it.
@@ -39,6 +43,7 @@ class Surroundings:
     timeout: int
     batch: int
     mysql_driver: str
+    ldap_options: Mapping[str, str]
     report: Callable[[str], None]
     notice: Callable[[str], None]
     trace: Callable[[str], None] | None
@@ -69,6 +74,12 @@ class Module(ABC):
 
     login_tempfail: ClassVar[Literal["fail", "close"]] = "close"
     """What Courier's module of this name makes of a temporary failure at a login; see ``AUTHD_LOGIN_TEMPFAIL``."""
+
+    clear_first: ClassVar[bool] = False
+    """Whether a cleartext password, where there is one, is what a password is compared with, and not the hash."""
+
+    closes_for: ClassVar[frozenset[Reason]] = frozenset()
+    """Reasons for which it closes all the same."""
 
     @property
     def has_cleartext(self) -> bool:
@@ -124,6 +135,23 @@ class Module(ABC):
                 findings.append(failure)
         return findings
 
+    def ask_each(self, questions: Sequence[Any]) -> list[Any]:
+        """Return what the back end itself has to say to each of `questions`, in their order; see `Ask`.
+
+        What can't be told now is a `TemporaryFailure` in its place.  A module that yields `Ask` overrides `ask` or this.
+        """
+        answers: list[Any] = []
+        for question in questions:
+            try:
+                answers.append(self.ask(question))
+            except TemporaryFailure as failure:
+                answers.append(failure)
+        return answers
+
+    def ask(self, question: Any) -> Any:
+        """Return what the back end itself has to say to `question`, or raise `TemporaryFailure`."""
+        raise NotImplementedError(f"{self.name} asks its back end nothing")
+
     def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
         """Answer a ``PRE``."""
         account: Account | None = yield Find(self, service, user)
@@ -163,8 +191,8 @@ class Module(ABC):
         return reject(Reason.NO_SUCH_USER)
 
     def _compare(self, account: Account, password: bytes) -> Inquiry[Answer]:
-        """Check `password` against the account's hash, or against its cleartext where there is no hash."""
-        if account.crypt:
+        """Check `password` against the account's hash, or against its cleartext where there is no hash; see `clear_first`."""
+        if account.crypt and not (self.clear_first and account.clear):
             verdict: Verdict = yield Check(password, account.crypt)
             if verdict is not Verdict.UNUSABLE:
                 self._typical_hash = account.crypt

@@ -67,7 +67,7 @@ class Database:
             try:
                 cursor = connection.cursor()
                 try:
-                    cursor.execute(statement.text, values)
+                    cursor.execute(statement.text, statement.arguments(values))
                     return read(cursor)
                 finally:
                     cursor.close()
@@ -79,7 +79,7 @@ class Database:
                     detail = server_message(error)
                     if secret:
                         # From the first quote to the last: a value may have quotes in it.
-                        detail = re.sub(r"'.*'", "'...'", detail, flags=re.DOTALL)
+                        detail = re.sub(r"(['\"]).*\1", r"\1...\1", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
                 self._notice(f"connection to the database was lost ({server_message(error)}), connecting again")
 
@@ -102,7 +102,11 @@ def _all_rows(cursor: Any) -> Sequence[Any]:
 
 
 def server_message(error: BaseException) -> str:
-    """Return the database's own words in `error`, and its number behind them."""
+    """Return the database's own words in `error` in one line, and its number behind them."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if primary:
+        # What else psycopg's errors say quotes rows.
+        return f"{primary} ({error.sqlstate})"  # type: ignore[attr-defined]
     if len(error.args) == 2 and isinstance(error.args[0], int):
         return f"{error.args[1]} ({error.args[0]})"
-    return str(error)
+    return " ".join(str(error).split())

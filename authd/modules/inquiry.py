@@ -44,5 +44,18 @@ class Check:
     stored: bytes = field(repr=False)
 
 
-Inquiry = Generator[Find | Check, Any, T]
+@dataclass(slots=True)
+class Ask:
+    """Needs the back end of a module itself to say something: whether a password is right, for one that tells nobody its hash.
+
+    What is thrown into the inquiry in place of it is a `TemporaryFailure`.
+
+    :param question: as the module's `Module.ask_each` takes it; may be a secret.
+    """
+
+    module: Module
+    question: Any = field(repr=False)
+
+
+Inquiry = Generator[Find | Ask | Check, Any, T]
 """Returns its answer, a ``T``."""

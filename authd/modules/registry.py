@@ -10,7 +10,7 @@ from importlib import import_module
 
 from authd.modules.base import Module, Surroundings
 
-CLASSES = {"authmysql": "AuthMysql", "authsqlite": "AuthSqlite"}
+CLASSES = {"authldap": "AuthLdap", "authmysql": "AuthMysql", "authpgsql": "AuthPgsql", "authsqlite": "AuthSqlite"}
 """The class of each, in the file of its name."""
 
 

@@ -18,16 +18,13 @@ from authd.config.remarks import leftovers
 from authd.config.setting import Setting
 from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
-from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
 from authd.modules.batch import Rows, rows_of_many
 from authd.modules.database import Database
 from authd.modules.sqltext import Syntax, shown, unknown_variables
 from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
 from authd.numbers import unsigned
-from authd.outcome import Reason
-
-DELIVERY_SERVICE = b"courier"
-"""The service under which Courier's mail server asks where to deliver."""
+from authd.outcome import Answer, Outcome, Reason, reject
 
 
 class Unbindable(ValueError):
@@ -44,9 +41,6 @@ class SqlModule(Module):
     """All settings of that file."""
 
     syntax: ClassVar[Syntax]
-
-    enumerates_nameless: ClassVar[bool] = False
-    """Whether a row without a login is enumerated."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
@@ -206,8 +200,12 @@ class SqlModule(Module):
         self._trace("query", statement, {})
         for row in self._database.rows(statement, self._values(statement, b"enumerate", b"")):
             columns = self.texts_of(padded(row, 6))
-            if columns[0] or self.enumerates_nameless:
+            if self.is_enumerated(columns):
                 yield self.entry_of(columns)
+
+    def is_enumerated(self, columns: Sequence[bytes | None]) -> bool:
+        """Tell whether an enumerated row is shown: login, uid, gid, home, maildir, options."""
+        return bool(columns[0])
 
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:
         """Return the entry of an enumerated row: login, uid, gid, home, maildir, options."""
@@ -301,6 +299,13 @@ class SqlModule(Module):
         if failure.reason is Reason.UNREACHABLE:
             return "start the database, or correct where and as whom to connect"
         return "correct the expression or clause, or the table"
+
+
+def with_home(answer: Answer) -> Answer:
+    """Return a reject in place of an account without a home, which a login alone may have in some of Courier's modules."""
+    if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
+        return reject(Reason.NO_HOME, answer.account)
+    return answer
 
 
 def _is_update(statement: Prepared) -> bool:

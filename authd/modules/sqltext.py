@@ -43,6 +43,7 @@ class Syntax:
     :param backslash_escapes: whether a backslash in a string literal escapes the next character.
     :param hash_comments: whether ``#`` begins a comment.
     :param concatenate: joins SQL expressions, each a list of parts, into one that concatenates them.
+    :param names_in_double_quotes: whether double quotes are for names, as in the standard, or for strings too.
     :param paramstyle: how the driver marks parameters; see `render`.
     """
 
@@ -50,6 +51,7 @@ class Syntax:
     hash_comments: bool
     concatenate: Callable[[Sequence[Statement]], Statement]
     paramstyle: str
+    names_in_double_quotes: bool = False
 
 
 def _mysql_concatenate(expressions: Sequence[Statement]) -> Statement:
@@ -72,6 +74,13 @@ def _joined(opening: str, expressions: Sequence[Statement], separator: str, clos
 
 MYSQL = Syntax(backslash_escapes=True, hash_comments=True, concatenate=_mysql_concatenate, paramstyle="pyformat")
 SQLITE = Syntax(backslash_escapes=False, hash_comments=False, concatenate=_standard_concatenate, paramstyle="named")
+POSTGRESQL = Syntax(
+    backslash_escapes=False,
+    hash_comments=False,
+    concatenate=_standard_concatenate,
+    paramstyle="format",
+    names_in_double_quotes=True,
+)
 
 
 def substitute(clause: str, variables: Iterable[str], syntax: Syntax) -> Statement:
@@ -89,8 +98,8 @@ def substitute(clause: str, variables: Iterable[str], syntax: Syntax) -> Stateme
             parts.append(token)
         elif kind == "comment":
             parts.append(VARIABLE.sub("", token))
-        elif token[0] == "`":
-            raise ClauseError("a variable can't be part of a name in backticks; compare a column with it instead")
+        elif token[0] == "`" or (token[0] == '"' and syntax.names_in_double_quotes):
+            raise ClauseError("a variable can't be part of a quoted name; compare a column with it instead")
         else:
             parts.extend(_literal(token, known, syntax))
     _reject_names(parts)
@@ -104,15 +113,17 @@ def unknown_variables(clause: str, variables: Iterable[str]) -> list[str]:
 
 
 def render(statement: Statement, paramstyle: str) -> str:
-    """Return the text of `statement` for a driver that takes its parameters by their names.
+    """Return the text of `statement` as a driver takes it.
 
-    :param paramstyle: ``named`` or ``pyformat``, in the terms of PEP 249.
+    :param paramstyle: ``named``, ``pyformat`` or ``format``, in the terms of PEP 249.
     :raises ValueError: if it is another.
     """
     if paramstyle == "pyformat":
         return "".join(
             f"%({part.name})s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in statement
         )
+    if paramstyle == "format":
+        return "".join("%s" if isinstance(part, Parameter) else part.replace("%", "%%") for part in statement)
     if paramstyle == "named":
         return "".join(f":{part.name}" if isinstance(part, Parameter) else part for part in statement)
     raise ValueError(f"paramstyle {paramstyle}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,18 +20,26 @@ CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
 class Prepared:
     """A statement, and its text as the driver takes it.
 
-    :param names: of its parameters.
+    :param names: of its parameters, each once.
+    :param order: the names again, as the parameters follow each other, for a driver that takes them so; ``None`` for one that
+        takes them by name.
     """
 
     parts: Statement
     text: str
     names: tuple[str, ...]
+    order: tuple[str, ...] | None
+
+    def arguments(self, values: Mapping[str, Any]) -> Mapping[str, Any] | Sequence[Any]:
+        """Return `values`, given by name, as the driver takes them."""
+        return values if self.order is None else [values[name] for name in self.order]
 
 
 def prepare(parts: Statement, syntax: Syntax) -> Prepared:
     """Return `parts` with all that has to be done once."""
-    names = tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Parameter)))
-    return Prepared(parts, render(parts, syntax.paramstyle), names)
+    order = tuple(part.name for part in parts if isinstance(part, Parameter))
+    names = tuple(dict.fromkeys(order))
+    return Prepared(parts, render(parts, syntax.paramstyle), names, order if syntax.paramstyle == "format" else None)
 
 
 def padded(row: Sequence[Any], wanted: int) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from authd.passwords.crypt3 import crypt
 from tests.support.extmail import EXTMAIL_HASH
 from tests.support.mariadb import MariaDB
+from tests.support.postgres import Postgres
 
 SECRET = b"secret"
 COLUMNS = (
@@ -227,6 +228,50 @@ def fill(server: MariaDB) -> None:
     with server.connect(database="extmail") as connection, connection.cursor() as cursor:
         cursor.execute(TABLE)
         cursor.executemany(INSERT, ROWS)
+
+
+def fill_postgres(server: Postgres) -> None:
+    """Make the ``extmail`` database anew, with all accounts."""
+    server.execute(
+        "DROP DATABASE IF EXISTS extmail WITH (FORCE)",
+        "DROP ROLE IF EXISTS extmail",
+        "CREATE DATABASE extmail",
+        "CREATE ROLE extmail LOGIN PASSWORD 'extmail'",
+        database="template1",
+    )
+    with server.connect() as connection:
+        connection.execute(TABLE.encode())
+        connection.execute("CREATE INDEX login ON mailbox (username)")
+        connection.execute("GRANT SELECT, UPDATE ON mailbox TO extmail")
+        connection.cursor().executemany(INSERT.encode(), ROWS)
+
+
+LDAP_NAMES = {
+    "username": "login",
+    "password": "crypt",
+    "clearpwd": "clear",
+    "name": "fullname",
+    "uidnumber": "uidnum",
+    "gidnumber": "gidnum",
+}
+"""What columns are called in the directory, where that is not the same."""
+
+
+def _ldap_entries() -> list[dict[str, bytes]]:
+    """Return the accounts as a directory can have them: without what is empty."""
+    entries = []
+    for values in ROWS:
+        entry = {
+            LDAP_NAMES.get(column, column): str(value).encode()
+            for column, value in zip(COLUMNS, values, strict=True)
+            if value not in (None, "")
+        }
+        if "login" in entry:
+            entries.append(entry)
+    return entries
+
+
+LDAP_ENTRIES = _ldap_entries()
 
 
 def fill_sqlite(database: Path, rows: Iterable[tuple[Any, ...]]) -> None:

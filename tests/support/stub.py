@@ -14,7 +14,7 @@ from authd.outcome import Reason
 def surroundings(report: list[str] | None = None) -> Surroundings:
     """Return surroundings that collect what is reported."""
     lines = [] if report is None else report
-    return Surroundings(Path("/nonexistent"), 1, 32, "pymysql", lines.append, lines.append, None)
+    return Surroundings(Path("/nonexistent"), 1, 32, "pymysql", {}, lines.append, lines.append, None)
 
 
 class StubModule(Module):

@@ -10,6 +10,8 @@ import re
 import time
 from pathlib import Path
 
+from tests.support.slapd import ADMIN, ADMIN_PASSWORD, BASE
+
 _edits = iter(range(2, 10**9, 2))
 
 
@@ -53,6 +55,59 @@ MYSQL_QUOTA_FIELD\tquota
 MYSQL_AUXOPTIONS_FIELD\toptions
 MYSQL_DEFAULTDELIVERY_FIELD\tdelivery
 DEFAULT_DOMAIN\t\tdefault.example
+##NAME: MARKER:0
+"""
+
+
+def pgsqlrc(port: int) -> str:
+    """Return an authpgsqlrc for the same table on the server at `port`."""
+    return f"""##NAME: LOCATION:1
+PGSQL_CONNECTION\thost=127.0.0.1 \\
+\t\tport={port} \\
+\t\tuser=extmail password=extmail
+PGSQL_DATABASE\t\textmail
+PGSQL_USER_TABLE\tmailbox
+PGSQL_CRYPT_PWFIELD\tpassword
+PGSQL_CLEAR_PWFIELD\tclearpwd
+PGSQL_UID_FIELD\t\tuidnumber
+PGSQL_GID_FIELD\t\tgidnumber
+PGSQL_LOGIN_FIELD\tusername
+PGSQL_HOME_FIELD\t'/var/mailbox/' || homedir
+PGSQL_NAME_FIELD\tname
+PGSQL_MAILDIR_FIELD\tconcat('/var/mailbox/',maildir)
+PGSQL_QUOTA_FIELD\tquota
+PGSQL_AUXOPTIONS_FIELD\toptions
+PGSQL_DEFAULTDELIVERY\tdelivery
+DEFAULT_DOMAIN\t\tdefault.example
+##NAME: MARKER:0
+"""
+
+
+def ldaprc(uri: str) -> str:
+    """Return an authldaprc for the same accounts in the directory at `uri`."""
+    return f"""##NAME: LOCATION:1
+LDAP_URI\t\t{uri}
+LDAP_PROTOCOL_VERSION\t3
+LDAP_BASEDN\t\t{BASE}
+LDAP_BINDDN\t\t{ADMIN}
+LDAP_BINDPW\t\t{ADMIN_PASSWORD}
+LDAP_TIMEOUT\t\t5
+LDAP_INITBIND\t\t1
+LDAP_MAIL\t\tlogin
+LDAP_DOMAIN\t\tdefault.example
+LDAP_HOMEDIR\t\thomedir
+LDAP_MAILROOT\t\t/var/mailbox
+LDAP_MAILDIR\t\tmaildir
+LDAP_DEFAULTDELIVERY\tdelivery
+LDAP_MAILDIRQUOTA\tquota
+LDAP_FULLNAME\t\tfullname
+LDAP_CLEARPW\t\tclear
+LDAP_CRYPTPW\t\tcrypt
+LDAP_UID\t\tuidnum
+LDAP_GID\t\tgidnum
+LDAP_AUXOPTIONS\t\tdisableimap=disableimap,options=x
+LDAP_DEREF\t\tnever
+LDAP_TLS\t\t0
 ##NAME: MARKER:0
 """
 

@@ -22,7 +22,7 @@ from authd.cache import Cache, Generations
 from authd.chain import Chain
 from authd.config.authdaemonrc import parse
 from authd.modules.base import TemporaryFailure
-from authd.modules.inquiry import Check, Find, Inquiry
+from authd.modules.inquiry import Ask, Check, Find, Inquiry
 from authd.outcome import Answer, Outcome, Reason
 from authd.passwords import hash_password, verify
 from authd.protocol.authdaemond import AuthdaemondConversation
@@ -98,7 +98,7 @@ class Asking:
     forgotten: float
     was_down: bool
     inquiry: Inquiry[Answer] | None = None
-    need: Find | Check | None = None
+    need: Find | Ask | Check | None = None
     finding: object = None
     found: bool = field(default=False)
 

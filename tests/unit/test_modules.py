@@ -187,7 +187,7 @@ def test_the_chain_closes_its_modules() -> None:
 
 def test_unknown_modules_are_left_out_and_told() -> None:
     told: list[str] = []
-    with pytest.raises(UnknownModules, match="authmysql, authsqlite"):
+    with pytest.raises(UnknownModules, match="authmysql, authpgsql, authsqlite"):
         make_modules(["authnone"], surroundings(told))
     assert told == ["authmodulelist: there is no module authnone; there are authmysql, authsqlite"]
     for name in CLASSES:

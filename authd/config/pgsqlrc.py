@@ -1,0 +1,62 @@
+"""``authpgsqlrc``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from authd.config.problem import Problem
+from authd.config.setting import Setting, leading_number, text
+from authd.config.sqlrc import SqlSettings, load, shared_settings
+
+PREFIX = "PGSQL_"
+DELIVERY = "PGSQL_DEFAULTDELIVERY"
+
+SETTINGS = (
+    Setting(
+        "PGSQL_CONNECTION",
+        text,
+        "",
+        "Connection string of PostgreSQL's library, such as `host=localhost user=mail password=…`; `host` may be the "
+        "directory of a Unix socket. What it says wins over the next five.",
+        secret=True,
+    ),
+    Setting("PGSQL_HOST", text, "", "Host of the database server, or the directory of its Unix socket."),
+    Setting("PGSQL_PORT", leading_number, 0, "TCP port of the server; 0 for 5432."),
+    Setting("PGSQL_USERNAME", text, "", "Database user."),
+    Setting("PGSQL_PASSWORD", text, "", "Password of the database user.", secret=True),
+    Setting("PGSQL_OPT", text, "", "Command-line options for the server's side of the connection."),
+    Setting("PGSQL_DATABASE", text, "", "Database; needed unless PGSQL_CONNECTION names it."),
+    Setting("PGSQL_CHARACTER_SET", text, "", "Character set of the connection; empty for the database's own."),
+    *shared_settings(PREFIX, DELIVERY),
+)
+
+
+def load_pgsqlrc(file: Path) -> SqlSettings:
+    """Read and parse an authpgsqlrc.
+
+    :raises ConfigError: if it can't be used.
+    """
+    return load(file, SETTINGS, PREFIX, DELIVERY, _check)
+
+
+def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> list[Problem]:
+    problems = []
+    if not values["PGSQL_CONNECTION"] and not values["PGSQL_HOST"]:
+        problems.append(
+            Problem(
+                file,
+                "neither this nor PGSQL_HOST is set",
+                "say how to connect, such as host=/run/postgresql user=mail",
+                lines.get("PGSQL_CONNECTION"),
+                "PGSQL_CONNECTION",
+            )
+        )
+    if not values["PGSQL_DATABASE"] and "dbname" not in values["PGSQL_CONNECTION"]:
+        problems.append(Problem(file, "not set", "name the database", lines.get("PGSQL_DATABASE"), "PGSQL_DATABASE"))
+    if not 0 <= values["PGSQL_PORT"] <= 65535:
+        problems.append(
+            Problem(file, "not a TCP port", "use a number up to 65535", lines.get("PGSQL_PORT"), "PGSQL_PORT")
+        )
+    return problems

@@ -1,0 +1,274 @@
+"""authldap: accounts in an LDAP directory, by python-ldap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from authd.account import Account, Entry
+from authd.config import rcfile
+from authd.config.ldaprc import SETTINGS, LdapSettings, load_ldaprc
+from authd.config.problem import ConfigError, Problem
+from authd.config.remarks import leftovers
+from authd.config.watch import WatchedFile
+from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
+from authd.modules.directory import Directory, Found, escaped
+from authd.modules.inquiry import Ask, Find, Inquiry
+from authd.numbers import unsigned
+from authd.outcome import Answer, Outcome, Reason, reject
+from authd.passwords import hash_like
+
+
+@dataclass(slots=True)
+class DirectoryAccount(Account):
+    """An account of a directory.
+
+    :param dn: name of its entry.
+    """
+
+    dn: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The question whether a server takes a password for an entry."""
+
+    dn: str
+    password: bytes = field(repr=False)
+
+
+class AuthLdap(Module):
+    """Accounts that are entries of a directory.
+
+    Passwords are compared with an attribute, or, with ``LDAP_AUTHBIND``, checked by the server, each on a connection of its own.
+    """
+
+    name = "authldap"
+    login_tempfail = "fail"
+    clear_first = True
+    closes_for = frozenset({Reason.BAD_UID, Reason.BAD_GID})
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._file = WatchedFile(surroundings.sysconfdir / "authldaprc", load_ldaprc, self._report)
+        self._use(self._file.value)
+
+    @classmethod
+    def remarks(cls, sysconfdir: Path) -> list[Problem]:
+        file = sysconfdir / "authldaprc"
+        try:
+            lines = rcfile.parse(rcfile.read(file))
+        except ConfigError:
+            # Told by whoever loads the file.
+            return []
+        distinguished = ("LDAP_BASEDN", "LDAP_BINDDN", "LDAP_EMAILMAP_BASEDN", "LDAP_URI")
+        # Blanks belong to what these have.
+        return [
+            problem
+            for problem in leftovers(lines, SETTINGS, file)
+            if problem.setting not in distinguished and not problem.setting.endswith(("FILTER", "EMAILMAP"))
+        ]
+
+    @property
+    def has_cleartext(self) -> bool:
+        return bool(self._settings.clear)
+
+    def find(self, service: bytes, user: bytes) -> Account | None:
+        self._refresh()
+        found = self._entries_of(user)
+        if len(found) != 1:
+            if found:
+                self._trace(f"{len(found)} entries for one login, which counts as none")
+            return None
+        return self._account_of(service, user, found[0])
+
+    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
+        if not self._settings.checks_by_bind:
+            return (yield from super().login(service, user, password))
+        account: DirectoryAccount | None = yield Find(self, service, user)
+        return (yield from self._bind(account, password))
+
+    def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
+        account: DirectoryAccount | None = yield Find(self, service, user)
+        by_bind = self._settings.checks_by_bind
+        if by_bind:
+            answer = yield from self._bind(account, old)
+        elif account is None:
+            return (yield from self.nobody(old))
+        else:
+            answer = yield from self._compare(account, old)
+        if answer.outcome is not Outcome.OK or account is None:
+            return answer
+        values = self._new_values(account, new)
+        if not values:
+            return reject(Reason.NOT_CHANGED, account, "the entry has neither password attribute")
+        self._directory.replace(account.dn, values, old if by_bind else None)
+        return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
+
+    def ask(self, question: Bind) -> bool:
+        return self._directory.accepts(question.dn, question.password)
+
+    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
+        raise NotImplementedError("a directory's passwords are changed by change_password")
+
+    def enumerate(self) -> Iterator[Entry]:
+        self._refresh()
+        s = self._settings
+        wanted = f"(&{s.enumerate_filter}({s.mail}=*))" if s.enumerate_filter else f"({s.mail}=*)"
+        for dn, attributes in self._directory.pages(s.base, wanted, self._attributes()):
+            entry = _Attributes(dn, attributes)
+            home = entry.first(s.home)
+            if not home:
+                continue
+            uid, gid = self._ids(entry)
+            for login in entry.all(s.mail):
+                yield Entry(login, uid, gid, home, entry.first(s.maildir) or b"", self._options(entry) or b"")
+
+    def check(self) -> Iterator[Problem]:
+        settings = self._settings
+        try:
+            self.find(b"check", b"no-such-user@check.invalid")
+            next(self.enumerate(), None)
+        except TemporaryFailure as failure:
+            mend = (
+                "start the server, or correct LDAP_URI and the TLS settings"
+                if failure.reason is Reason.UNREACHABLE
+                else "correct LDAP_BINDDN, LDAP_BINDPW, LDAP_BASEDN or the filter"
+            )
+            yield Problem(settings.file, failure.detail or failure.reason.value, mend)
+
+    def close(self) -> None:
+        self._directory.close()
+
+    def _bind(self, account: DirectoryAccount | None, password: bytes) -> Inquiry[Answer]:
+        """Have the server check `password`; for its cost, also where there is no account."""
+        dn = f"cn=no-such-user,{self._settings.base}" if account is None else account.dn
+        accepted: bool = yield Ask(self, Bind(dn, password))
+        if account is None:
+            return reject(Reason.NO_SUCH_USER)
+        if not accepted:
+            return reject(Reason.WRONG_PASSWORD, account)
+        return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, account.with_clear(password))
+
+    def _entries_of(self, user: bytes) -> list[Found]:
+        s = self._settings
+        attribute, wanted = s.mail, user
+        if s.map_filter and b"@" in user:
+            handle = self._handle_of(user)
+            if handle is None:
+                return []
+            attribute, wanted = s.map_mail, handle
+        elif s.domain and b"@" not in user:
+            wanted = user + b"@" + s.domain.encode("utf-8", "surrogateescape")
+        condition = f"({attribute}={escaped(wanted)})"
+        if s.filter:
+            condition = f"(&{s.filter}{condition})"
+        self._trace(f"LDAP search: {condition}")
+        return self._directory.search(s.base, condition, self._attributes())
+
+    def _handle_of(self, user: bytes) -> bytes | None:
+        """Return what ``LDAP_EMAILMAP`` finds for an address."""
+        s = self._settings
+        name, _, realm = user.partition(b"@")
+        # In one go, so that a name that contains @realm@ stays what it is.
+        pieces = {"@user@": escaped(name), "@realm@": escaped(realm)}
+        condition = "".join(pieces.get(piece, piece) for piece in _PLACEHOLDERS.split(s.map_filter))
+        self._trace(f"LDAP search: {condition}")
+        found = self._directory.search(s.map_base, condition, [s.map_attribute])
+        if len(found) != 1:
+            return None
+        return _Attributes(*found[0]).first(s.map_attribute) or None
+
+    def _account_of(self, service: bytes, user: bytes, found: Found) -> DirectoryAccount:
+        s = self._settings
+        entry = _Attributes(*found)
+        uid, gid = self._ids(entry)
+        if not uid:
+            raise TemporaryFailure(Reason.BAD_UID, found[0])
+        if not gid:
+            raise TemporaryFailure(Reason.BAD_GID, found[0])
+        home = entry.first(s.home) or b""
+        if s.mail_root and home:
+            home = s.mail_root.encode("utf-8", "surrogateescape") + b"/" + home
+        maildir = entry.first(s.maildir)
+        if service == DELIVERY_SERVICE:
+            maildir = entry.first(s.delivery)
+        return DirectoryAccount(
+            user,
+            uid,
+            gid,
+            home,
+            name=entry.first(s.name) or b"",
+            maildir=maildir,
+            quota=entry.first(s.quota),
+            options=self._options(entry),
+            crypt=entry.first(s.crypt),
+            clear=entry.first(s.clear),
+            dn=entry.dn,
+        )
+
+    def _ids(self, entry: _Attributes) -> tuple[int, int]:
+        s = self._settings
+        uid, gid = entry.first(s.uid_attribute), entry.first(s.gid_attribute)
+        return (
+            (s.uid or 0) if uid is None else unsigned(uid),
+            (s.gid or 0) if gid is None else unsigned(gid),
+        )
+
+    def _options(self, entry: _Attributes) -> bytes | None:
+        pairs = [(option, entry.first(attribute)) for attribute, option in self._settings.options]
+        return b",".join(b"%b=%b" % (option.encode(), value) for option, value in pairs if value is not None) or None
+
+    def _new_values(self, account: DirectoryAccount, new: bytes) -> dict[str, bytes]:
+        s = self._settings
+        values = {}
+        if s.clear and account.clear is not None:
+            values[s.clear] = new
+        if s.crypt and account.crypt is not None:
+            values[s.crypt] = hash_like(new, account.crypt)
+        return values
+
+    def _attributes(self) -> Sequence[str]:
+        s = self._settings
+        names = [s.mail, s.uid_attribute, s.gid_attribute, s.home, s.maildir, s.delivery, s.quota, s.name]
+        names += [s.clear, s.crypt, *(attribute for attribute, _ in s.options)]
+        return [name for name in dict.fromkeys(names) if name]
+
+    def _refresh(self) -> None:
+        if self._file.refresh():
+            self._surroundings.notice(f"{self.name}: {self._settings.file} was edited and is in force")
+            self.close()
+            self._use(self._file.value)
+
+    def _use(self, settings: LdapSettings) -> None:
+        self._settings = settings
+        surroundings = self._surroundings
+        self._directory = Directory(settings, surroundings.ldap_options, surroundings.notice)
+
+    def _report(self, message: str) -> None:
+        self._surroundings.report(f"{self.name}: {message}")
+
+    def _trace(self, message: str) -> None:
+        if self._surroundings.trace is not None:
+            self._surroundings.trace(message)
+
+
+_PLACEHOLDERS = re.compile("(@user@|@realm@)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attributes:
+    """An entry: its name, and what its attributes have."""
+
+    dn: str
+    values: Mapping[str, Sequence[bytes]] = field(repr=False)
+
+    def first(self, name: str) -> bytes | None:
+        """Return the first value of an attribute; ``None`` where there is none."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> Sequence[bytes]:
+        """Return all values of an attribute."""
+        return self.values.get(name.lower(), ()) if name else ()

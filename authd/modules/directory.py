@@ -1,0 +1,250 @@
+"""One connection to an LDAP directory, made when it is first needed, and made again, elsewhere if need be, when it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import ldap
+from ldap.controls import SimplePagedResultsControl
+from ldap.ldapobject import LDAPObject
+
+from authd.config.ldaprc import LdapSettings
+from authd.modules.base import TemporaryFailure
+from authd.outcome import Reason
+
+T = TypeVar("T")
+
+Found = tuple[str, Mapping[str, Sequence[bytes]]]
+"""An entry's name, and its attributes by their names in lower case."""
+
+PAGE = 500
+"""Entries that are asked for at once, as many as servers usually give."""
+
+LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.UNAVAILABLE, ldap.BUSY, ldap.TIMEOUT)
+"""What says that another connection, or another server, may do better."""
+
+REFUSED = (
+    ldap.INVALID_CREDENTIALS,
+    ldap.INAPPROPRIATE_AUTH,
+    ldap.INSUFFICIENT_ACCESS,
+    ldap.NO_SUCH_OBJECT,
+    ldap.CONSTRAINT_VIOLATION,
+    ldap.UNWILLING_TO_PERFORM,
+)
+"""What a server says to a password that is wrong, or to an account that may not use it."""
+
+_DEREFERENCING = {
+    "never": ldap.DEREF_NEVER,
+    "searching": ldap.DEREF_SEARCHING,
+    "finding": ldap.DEREF_FINDING,
+    "always": ldap.DEREF_ALWAYS,
+}
+_TLS_FILES = {
+    "LDAPTLS_CACERT": ldap.OPT_X_TLS_CACERTFILE,
+    "LDAPTLS_CACERTDIR": ldap.OPT_X_TLS_CACERTDIR,
+    "LDAPTLS_CERT": ldap.OPT_X_TLS_CERTFILE,
+    "LDAPTLS_KEY": ldap.OPT_X_TLS_KEYFILE,
+    "LDAPTLS_CIPHER_SUITE": ldap.OPT_X_TLS_CIPHER_SUITE,
+}
+_TLS_REQUIRE = {
+    "never": ldap.OPT_X_TLS_NEVER,
+    "allow": ldap.OPT_X_TLS_ALLOW,
+    "try": ldap.OPT_X_TLS_TRY,
+    "demand": ldap.OPT_X_TLS_DEMAND,
+    "hard": ldap.OPT_X_TLS_HARD,
+}
+
+
+def escaped(value: bytes) -> str:
+    """Return `value` as it can stand in a filter for nothing but itself (RFC 4515)."""
+    return "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\{byte:02x}" for byte in value)
+
+
+class Directory:
+    """A lazily connected directory of several servers.
+
+    :param tls: names and values of the ``LDAPTLS_…`` settings.
+    :param notice: writes one line to the log.
+    """
+
+    def __init__(self, settings: LdapSettings, tls: Mapping[str, str], notice: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._notice = notice
+        self._uris = list(settings.uris)
+        self._connection: LDAPObject | None = None
+
+    def search(self, base: str, filter_text: str, attributes: Sequence[str]) -> list[Found]:
+        """Return the entries below `base` that meet a filter.
+
+        :raises TemporaryFailure: if no server answers, or one refuses the search.
+        """
+        return self._run(
+            lambda connection: _found(
+                connection.search_ext_s(
+                    base, ldap.SCOPE_SUBTREE, filter_text, attributes, timeout=self._settings.timeout
+                )
+            )
+        )
+
+    def pages(self, base: str, filter_text: str, attributes: Sequence[str]) -> Iterator[Found]:
+        """Yield all entries below `base` that meet a filter, asking for `PAGE` of them at once.
+
+        :raises TemporaryFailure: as `search`.
+        """
+        control = SimplePagedResultsControl(False, size=PAGE, cookie="")
+        while True:
+            entries, answered = self._run(
+                lambda connection: self._page(connection, base, filter_text, attributes, control)
+            )
+            yield from entries
+            cookie = next((one.cookie for one in answered if one.controlType == control.controlType), b"")
+            if not cookie:
+                return
+            control.cookie = cookie
+
+    def _page(
+        self, connection: LDAPObject, base: str, filter_text: str, attributes: Sequence[str], control: Any
+    ) -> tuple[list[Found], Sequence[Any]]:
+        message = connection.search_ext(base, ldap.SCOPE_SUBTREE, filter_text, attributes, serverctrls=[control])
+        _, entries, _, answered = connection.result3(message, timeout=self._settings.timeout)
+        return _found(entries), answered
+
+    def accepts(self, dn: str, password: bytes) -> bool:
+        """Tell whether the server takes `password` for the entry `dn`, by a bind on a connection of its own.
+
+        :raises TemporaryFailure: if no server can tell.
+        """
+        if not password:
+            # A bind without a password succeeds: it is an anonymous one.
+            return False
+        try:
+            self._on_new(lambda connection: self._bind(connection, dn, password))
+        except REFUSED:
+            return False
+        except ldap.LDAPError as error:
+            raise TemporaryFailure(Reason.QUERY_FAILED, f"bind: {described(error)}") from None
+        return True
+
+    def replace(self, dn: str, values: Mapping[str, bytes], password: bytes | None) -> None:
+        """Give attributes of the entry `dn` new values.
+
+        :param password: of the entry, to do it under its own name; ``None`` to do it under that of lookups.
+        :raises TemporaryFailure: if no server does it.
+        """
+        changes = [(ldap.MOD_REPLACE, name, [value]) for name, value in values.items()]
+        if password is None:
+            self._run(lambda connection: connection.modify_s(dn, changes))
+            return
+
+        def bind_and_modify(connection: LDAPObject) -> None:
+            self._bind(connection, dn, password)
+            connection.modify_s(dn, changes)
+
+        try:
+            self._on_new(bind_and_modify)
+        except ldap.LDAPError as error:
+            raise TemporaryFailure(Reason.QUERY_FAILED, f"modify: {described(error)}") from None
+
+    def close(self) -> None:
+        """Close the connection; the next question makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _unbind(connection)
+
+    def _run(self, question: Callable[[LDAPObject], T]) -> T:
+        """Ask on the connection there is, else on a new one to the first server that answers."""
+        if self._connection is not None:
+            try:
+                return question(self._connection)
+            except ldap.TIMEOUT as error:
+                self.close()
+                raise TemporaryFailure(Reason.UNREACHABLE, described(error)) from None
+            except LOST as error:
+                self.close()
+                self._notice(f"connection to the directory was lost ({described(error)}), connecting again")
+            except ldap.LDAPError as error:
+                raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
+
+        def bind_and_ask(connection: LDAPObject) -> tuple[LDAPObject, T]:
+            settings = self._settings
+            if settings.binds:
+                password = settings.bind_password.encode("utf-8", "surrogateescape")
+                self._bind(connection, settings.bind_dn, password)
+            return connection, question(connection)
+
+        try:
+            self._connection, answer = self._on_new(bind_and_ask, keep=True)
+        except ldap.LDAPError as error:
+            raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
+        return answer
+
+    def _on_new(self, act: Callable[[LDAPObject], T], keep: bool = False) -> T:
+        """Act on a new connection to the first server that is there; `keep` leaves it open.
+
+        :raises TemporaryFailure: if none is there.
+        :raises ldap.LDAPError: what a server that is there said.
+        """
+        failures = []
+        for uri in list(self._uris):
+            try:
+                connection = self._connect(uri)
+            except LOST as error:
+                failures.append(f"{uri}: {described(error)}")
+                continue
+            kept = False
+            try:
+                result = act(connection)
+                kept = keep
+            except LOST as error:
+                failures.append(f"{uri}: {described(error)}")
+                continue
+            finally:
+                if not kept:
+                    _unbind(connection)
+            # Who waited for a server that is down need not do so again.
+            self._uris.remove(uri)
+            self._uris.insert(0, uri)
+            return result
+        raise TemporaryFailure(Reason.UNREACHABLE, "; ".join(failures))
+
+    def _connect(self, uri: str) -> LDAPObject:
+        settings = self._settings
+        connection = ldap.initialize(uri)
+        connection.set_option(ldap.OPT_PROTOCOL_VERSION, settings.protocol_version)
+        connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.timeout)
+        connection.set_option(ldap.OPT_TIMEOUT, settings.timeout)
+        connection.set_option(ldap.OPT_DEREF, _DEREFERENCING[settings.dereferencing])
+        for name, option in _TLS_FILES.items():
+            if name in self._tls:
+                connection.set_option(option, self._tls[name])
+        demanded = _TLS_REQUIRE.get(self._tls.get("LDAPTLS_REQCERT", "").lower())
+        if demanded is not None:
+            connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demanded)
+        if self._tls:
+            connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+        if settings.starts_tls:
+            connection.start_tls_s()
+        return connection
+
+    def _bind(self, connection: LDAPObject, dn: str, password: bytes) -> None:
+        connection.simple_bind_s(dn, password)
+
+
+def described(error: ldap.LDAPError) -> str:
+    """Return what the library and the server say of an error, in one line."""
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    parts = [str(said[name]) for name in ("desc", "info") if said.get(name)]
+    return " ".join((": ".join(parts) or type(error).__name__).split())
+
+
+def _found(entries: Sequence[Any]) -> list[Found]:
+    # Where a name should be, references to other servers have none.
+    return [(dn, {name.lower(): values for name, values in attributes.items()}) for dn, attributes, *_ in entries if dn]
+
+
+def _unbind(connection: LDAPObject) -> None:
+    with suppress(ldap.LDAPError):
+        connection.unbind_s()
