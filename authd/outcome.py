@@ -39,6 +39,7 @@ class Reason(Enum):
     BAD_GID = "gid is 0 or not a number"
     NO_HOME = "home is empty"
     INCOMPLETE_ROW = "query returned too few columns"
+    INCOMPLETE_RECORD = "record lacks home, uid or gid"
     SEVERAL_ROWS = "query returned several rows"
     UNREACHABLE = "database unreachable"
     QUERY_FAILED = "query failed"

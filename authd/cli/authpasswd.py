@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from authd.cli.common import FAILED, OK, complain, read_password
+from authd.cli.common import FAILED, OK, complain, read_new_password
 from authd.passwords import SCHEMES, hash_password
 from authd.passwords.hashing import DEFAULT_SCHEME
 
@@ -28,12 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sysconfdir", metavar="DIR", help="as in the other commands; this one reads no configuration")
     options = parser.parse_args(arguments)
-    password = read_password("Password: ")
-    if sys.stdin.isatty() and read_password("Reenter password: ") != password:
-        complain("Passwords don't match.")
-        return FAILED
-    if not password:
-        complain("The password is empty, and no client could send it.")
+    password = read_new_password()
+    if password is None:
         return FAILED
     try:
         print(hash_password(password, options.method).decode())

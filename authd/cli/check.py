@@ -14,7 +14,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module
-from authd.modules.registry import CLASSES, module_class
+from authd.modules.registry import known_modules, module_class
 from authd.server.listener import ListenError, check_directory, owner_ids
 from authd.server.privileges import PrivilegeError, become
 
@@ -76,12 +76,16 @@ def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:
     surroundings = surroundings_of(settings, complain, complain, None)
     modules: list[Module] = []
     for name in settings.modules:
-        kind = module_class(name)
+        try:
+            kind = module_class(name, settings.file)
+        except ConfigError as error:
+            yield from error.problems
+            continue
         if kind is None:
             yield Problem(
                 settings.file,
                 f"there is no module {name}",
-                f"use one of {', '.join(CLASSES)}, or remove it",
+                f"use one of {', '.join(known_modules())}, or remove it",
                 setting="authmodulelist",
                 fatal=False,
             )

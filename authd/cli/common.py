@@ -33,6 +33,18 @@ def socket_path(option: str | None, directory: str | None) -> Path:
     return Path(option) if option else authdaemonrc.load_directory(configuration(directory)).socket
 
 
+def read_new_password() -> bytes | None:
+    """Return a password for something new, asked for twice at a terminal; ``None``, and a complaint, if it can't be used."""
+    password = read_password("Password: ")
+    if sys.stdin.isatty() and read_password("Reenter password: ") != password:
+        complain("Passwords don't match.")
+        return None
+    if not password:
+        complain("The password is empty, and no client could send it.")
+        return None
+    return password
+
+
 def complain(message: str) -> None:
     """Write one line to standard error."""
     print(message, file=sys.stderr)

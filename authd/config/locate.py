@@ -36,3 +36,11 @@ def sysconfdir(
             f"copy one from conf/, or name its directory with --sysconfdir or {VARIABLE}",
         )
     )
+
+
+def directory_of_files(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory that commands without ``--sysconfdir`` look in; Debian's where there is none."""
+    try:
+        return sysconfdir(None, environment)
+    except ConfigError:
+        return Path("/etc/courier")

@@ -22,13 +22,14 @@ ALLOWED = {
     "protocol": LEAVES,
     "config": LEAVES,
     "passwords": LEAVES,
-    "modules": {"config", "passwords"},
+    "userdb": LEAVES,
+    "modules": {"config", "passwords", "userdb"},
     "together": {"modules", "passwords"},
     "chain": {"modules", "config", "protocol"},
     "cache": {"chain", "modules", "protocol"},
     "client": {"protocol"},
     "server": {"cache", "chain", "together", "modules", "config", "protocol"},
-    "cli": {"server", "chain", "together", "modules", "config", "passwords", "protocol", "client"},
+    "cli": {"server", "chain", "together", "modules", "config", "passwords", "protocol", "client", "userdb"},
 }
 """What each part of the package may import, besides itself and the leaves."""
 
@@ -65,7 +66,9 @@ def test_files_are_small(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 500
 
 
-@pytest.mark.parametrize("command", ["authtest", "authenumerate", "authpasswd", "authd", "deliver", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["authtest", "authenumerate", "authpasswd", "authd", "deliver", "doctor", "userdb", "makeuserdb"]
+)
 def test_commands_that_need_no_database_load_no_driver(command: str) -> None:
     """Loading SQLAlchemy is most of what a command that asks the daemon one question would do."""
     code = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -187,11 +188,11 @@ def test_the_chain_closes_its_modules() -> None:
 
 def test_unknown_modules_are_left_out_and_told() -> None:
     told: list[str] = []
-    with pytest.raises(UnknownModules, match="authmysql, authpgsql, authsqlite"):
+    with pytest.raises(UnknownModules, match=", ".join(CLASSES)):
         make_modules(["authnone"], surroundings(told))
-    assert told == ["authmodulelist: there is no module authnone; there are authmysql, authsqlite"]
+    assert told == ["authmodulelist: there is no module authnone; there are " + ", ".join(CLASSES)]
     for name in CLASSES:
-        module = module_class(name)
+        module = module_class(name, Path("authdaemonrc"))
         assert module is not None
         assert module.name == name
 

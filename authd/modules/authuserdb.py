@@ -1,0 +1,233 @@
+"""authuserdb: accounts in Courier's userdb."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hmac import compare_digest
+from pathlib import Path
+
+from authd.account import Account, Entry
+from authd.config.problem import Problem
+from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.inquiry import Find, Inquiry
+from authd.numbers import MAX_UID, atoi
+from authd.outcome import Answer, Outcome, Reason, reject
+from authd.passwords import hash_like
+from authd.passwords.hmacstate import DIGESTS, HmacUnavailable, hmac_state, verify_hmac_state
+from authd.userdb.build import build, data_file, shadow_file
+from authd.userdb.gdbm import Gdbm, GdbmError
+from authd.userdb.record import Fields, parse_fields
+from authd.userdb.source import SourceError, edit
+
+SYSTEM = b"systempw"
+
+NEEDED = (b"home", b"uid", b"gid")
+"""Fields without which a record is no account."""
+
+
+@dataclass(slots=True)
+class UserdbAccount(Account):
+    """An account of a userdb.
+
+    :param secrets: its password fields.
+    :param location: the file of a userdb that is a directory; empty for the userdb itself.
+    """
+
+    secrets: Mapping[bytes, bytes] = field(default_factory=dict, repr=False, kw_only=True)
+    location: bytes = field(default=b"", kw_only=True)
+
+
+class AuthUserdb(Module):
+    """Accounts in ``userdb.dat`` and ``userdbshadow.dat``, as ``makeuserdb`` compiles them.
+
+    A password is the service's own, such as ``imappw``, or else ``systempw``; CRAM needs an ``hmac-md5pw``.
+    """
+
+    name = "authuserdb"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._source = surroundings.sysconfdir / "userdb"
+        self._data = _DataFile(data_file(self._source))
+        self._shadow = _DataFile(shadow_file(self._source))
+
+    @property
+    def has_cleartext(self) -> bool:
+        return True
+
+    def find(self, service: bytes, user: bytes) -> Account | None:
+        public = self._data.get(user)
+        if public is None:
+            return None
+        fields = parse_fields(public)
+        if not all(name in fields for name in NEEDED):
+            return None
+        secrets = self._secrets_of(user)
+        return UserdbAccount(
+            user,
+            _id(fields[b"uid"]),
+            _id(fields[b"gid"]),
+            fields[b"home"],
+            name=fields.get(b"gecos"),
+            maildir=fields.get(b"mail"),
+            quota=fields.get(b"quota"),
+            options=fields.get(b"options"),
+            crypt=secrets.get(_of_service(service, secrets)),
+            secrets=secrets,
+            location=fields.get(b"_", b"").rstrip(b"/"),
+        )
+
+    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
+        account: UserdbAccount | None = yield Find(self, service, user)
+        secrets = self._secrets_of(user) if account is None else account.secrets
+        state = next((secrets[name] for name in _hmacs(service, digest) if name in secrets), None)
+        if state is None or digest not in DIGESTS:
+            return reject(Reason.NO_SUCH_USER) if account is None else reject(Reason.NO_CLEARTEXT, account)
+        try:
+            matches = verify_hmac_state(state, digest, challenge, response)
+        except HmacUnavailable as error:
+            raise TemporaryFailure(Reason.MISCONFIGURED, str(error)) from None
+        if not matches:
+            return reject(Reason.WRONG_PASSWORD, account)
+        if account is None:
+            raise TemporaryFailure(Reason.INCOMPLETE_RECORD)
+        return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, replace(account, crypt=None))
+
+    def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
+        account: UserdbAccount | None = yield Find(self, service, user)
+        if account is None:
+            return (yield from self.nobody(old))
+        if account.crypt:
+            answer = yield from self._compare(account, old)
+        else:
+            answer = _compare_states(account, service, old)
+        if answer.outcome is not Outcome.OK:
+            return answer
+        self._store(account, new_secrets(account.secrets, service, new))
+        return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
+
+    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
+        raise NotImplementedError("a userdb's passwords are changed by change_password")
+
+    def enumerate(self) -> Iterator[Entry]:
+        # All names first: a file that is replaced meanwhile is closed.
+        for user in list(self._data):
+            account = self.find(b"", user)
+            if account is not None:
+                maildir, options = account.maildir or b"", account.options or b""
+                yield Entry(user, account.uid, account.gid, account.home, maildir, options)
+
+    def check(self) -> Iterator[Problem]:
+        if not self._data.file.exists():
+            yield Problem(self._data.file, "is not there, so that there is no account", "run makeuserdb", fatal=False)
+            return
+        for data in (self._data, self._shadow):
+            try:
+                data.get(b"no-such-user")
+            except TemporaryFailure as failure:
+                yield Problem(data.file, failure.detail, "let the daemon's user read it, or run makeuserdb")
+
+    def close(self) -> None:
+        self._data.close()
+        self._shadow.close()
+
+    def _secrets_of(self, user: bytes) -> Fields:
+        return parse_fields(self._shadow.get(user) or b"")
+
+    def _store(self, account: UserdbAccount, secrets: Fields) -> None:
+        file = self._source / os.fsdecode(account.location) if account.location else self._source
+        try:
+            edit(file, account.address or b"", lambda fields: {**(fields or {}), **secrets})
+            build(self._source)
+        except SourceError as error:
+            raise TemporaryFailure(Reason.NOT_CHANGED, str(error)) from None
+
+
+def new_secrets(secrets: Mapping[bytes, bytes], service: bytes, password: bytes) -> Fields:
+    """Return the password fields that become others when the password that `service` uses becomes `password`.
+
+    Those of other services stay; what the service has for CRAM changes with its password.
+    """
+    own = _of_service(service, secrets)
+    changed: Fields = {}
+    if own in secrets:
+        changed[own] = hash_like(password, secrets[own])
+    for digest in DIGESTS:
+        of_service, of_all = _hmacs(service, digest)
+        names = [of_service] if own != SYSTEM else [of_service, of_all]
+        changed.update({name: hmac_state(password, digest).encode() for name in names if name in secrets})
+    return changed
+
+
+def _of_service(service: bytes, secrets: Mapping[bytes, bytes]) -> bytes:
+    """Return the name of the field with the password of a service."""
+    own = service + b"pw"
+    return own if own in secrets else SYSTEM
+
+
+def _hmacs(service: bytes, digest: str) -> tuple[bytes, bytes]:
+    """Return the names of the fields for CRAM by `digest`: the service's own, and that of all services."""
+    return b"%b-hmac-%bpw" % (service, digest.encode()), b"hmac-%bpw" % digest.encode()
+
+
+def _compare_states(account: UserdbAccount, service: bytes, password: bytes) -> Answer:
+    """Compare `password` with what there is for CRAM, where there is no hash."""
+    for digest in DIGESTS:
+        for name in _hmacs(service, digest):
+            if name in account.secrets:
+                if compare_digest(hmac_state(password, digest).encode(), account.secrets[name]):
+                    return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, account)
+                return reject(Reason.WRONG_PASSWORD, account)
+    return reject(Reason.NO_PASSWORD, account)
+
+
+def _id(value: bytes) -> int:
+    return atoi(value) % (MAX_UID + 1)
+
+
+class _DataFile:
+    """A compiled file, opened again when it was replaced."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._stamp: tuple[int, int, int] | None = None
+        self._open: Gdbm | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`; ``None`` if there is none, or no file.
+
+        :raises TemporaryFailure: if the file can't be read.
+        """
+        current = self._current()
+        return None if current is None else current.get(key)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield all keys; raises as `get`."""
+        current = self._current()
+        return iter(() if current is None else current)
+
+    def close(self) -> None:
+        """Close the file; the next question opens it again."""
+        current, self._open, self._stamp = self._open, None, None
+        if current is not None:
+            current.close()
+
+    def _current(self) -> Gdbm | None:
+        try:
+            status = os.stat(self.file)
+        except FileNotFoundError:
+            self.close()
+            return None
+        except OSError as error:
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: {error.strerror}") from None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp != self._stamp:
+            self.close()
+            try:
+                self._open = Gdbm(self.file)
+            except GdbmError as error:
+                raise TemporaryFailure(Reason.UNREACHABLE, str(error)) from None
+            self._stamp = stamp
+        return self._open
