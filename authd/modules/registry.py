@@ -18,6 +18,7 @@ CLASSES = {
     "authldap": "AuthLdap",
     "authmysql": "AuthMysql",
     "authpgsql": "AuthPgsql",
+    "authpipe": "AuthPipe",
     "authsqlite": "AuthSqlite",
     "authuserdb": "AuthUserdb",
 }

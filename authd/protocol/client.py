@@ -5,9 +5,11 @@ What authdaemond's own commands and the tests speak.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 
 from authd.account import Account, Entry
+from authd.numbers import MAX_UID, atoi
 from authd.protocol.reply import FAIL
 
 
@@ -28,6 +30,20 @@ def encode_login(service: bytes, user: bytes, password: bytes) -> bytes:
     if any(b"\n" in field for field in (service, user, password)):
         raise ValueError("a newline can't be sent in a login")
     body = b"%b\nlogin\n%b\n%b\n" % (service, user, password)
+    return b"AUTH %d\n%b" % (len(body), body)
+
+
+def encode_cram(service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> bytes:
+    """Return the bytes of an ``AUTH`` request of type ``cram-…``.
+
+    :param digest: ``md5`` and so on.
+    :param response: in hexadecimal.
+    :raises ValueError: if the service has a newline, which would make it two fields.
+    """
+    if b"\n" in service:
+        raise ValueError("a newline can't be sent in a login")
+    encoded = b64encode(challenge), b64encode(b"%b %b" % (user, response))
+    body = b"%b\ncram-%b\n%b\n%b\n" % (service, digest.encode(), *encoded)
     return b"AUTH %d\n%b" % (len(body), body)
 
 
@@ -89,7 +105,7 @@ def decode_enumeration(reply: bytes) -> Iterator[Entry]:
         fields = line.partition(b"#")[0].split(b"\t")
         if len(fields) < 4:
             continue
-        uid, gid = _number(fields[1]), _number(fields[2])
+        uid, gid = _listed_number(fields[1]), _listed_number(fields[2])
         if uid == 0 or gid == 0:
             continue
         maildir = fields[4] if len(fields) > 4 else b""
@@ -99,4 +115,14 @@ def decode_enumeration(reply: bytes) -> Iterator[Entry]:
 
 
 def _number(text: bytes | None) -> int:
-    return int(text) if text is not None and text.isdigit() else 0
+    return atoi(text or b"") % (MAX_UID + 1)
+
+
+def _listed_number(text: bytes) -> int:
+    """Return the number of an enumeration's column as Courier's client reads it: digits alone, and of the sum 32 bits."""
+    number = 0
+    for digit in text:
+        if not 0x30 <= digit <= 0x39:
+            break
+        number = (number * 10 + digit - 0x30) % (MAX_UID + 1)
+    return number

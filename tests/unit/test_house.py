@@ -23,7 +23,7 @@ ALLOWED = {
     "config": LEAVES,
     "passwords": LEAVES,
     "userdb": LEAVES,
-    "modules": {"config", "passwords", "userdb"},
+    "modules": {"config", "passwords", "protocol", "userdb"},
     "together": {"modules", "passwords"},
     "chain": {"modules", "config", "protocol"},
     "cache": {"chain", "modules", "protocol"},
