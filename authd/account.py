@@ -26,6 +26,7 @@ class Account:
     :param maildir: maildir, where it is not ``Maildir`` below `home`.
     :param quota: maildir quota, such as ``104857600S``.
     :param options: comma-separated ``key=value`` pairs.
+    :param tells_uid: whether clients are told `uid`; system accounts are told by `username` alone, as Courier does.
     :param crypt: hashed password; a secret, left out of the repr.
     :param clear: cleartext password; a secret, left out of the repr.
     """
@@ -41,6 +42,7 @@ class Account:
     options: bytes | None = None
     crypt: bytes | None = field(default=None, repr=False)
     clear: bytes | None = field(default=None, repr=False)
+    tells_uid: bool = True
 
     def with_clear(self, password: bytes) -> Account:
         """Return the account with `password` for its cleartext password."""
@@ -56,6 +58,7 @@ class Account:
             self.options,
             self.crypt,
             password,
+            self.tells_uid,
         )
 
     @property

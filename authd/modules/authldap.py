@@ -110,9 +110,6 @@ class AuthLdap(Module):
     def ask(self, question: Bind) -> bool:
         return self._directory.accepts(question.dn, question.password)
 
-    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
-        raise NotImplementedError("a directory's passwords are changed by change_password")
-
     def enumerate(self) -> Iterator[Entry]:
         self._refresh()
         s = self._settings

@@ -83,9 +83,6 @@ class AuthPipe(Module):
             self._stop(failure.detail)
             raise
 
-    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
-        raise NotImplementedError("the program changes passwords itself")
-
     def enumerate(self) -> Iterator[Entry]:
         reply = self.ask(client.encode_enumerate())
         try:
@@ -146,6 +143,7 @@ def _account_in(reply: bytes) -> Account | None:
             raise TemporaryFailure(
                 Reason.QUERY_FAILED, "the program's reply has no UID, nor the USERNAME of one"
             ) from None
+        account.tells_uid = False
     return account
 
 

@@ -78,7 +78,7 @@ class AuthSqlite(SqlModule):
             clear=clear or b"",
         )
 
-    def is_enumerated(self, columns: Sequence[bytes | None]) -> bool:  # noqa: ARG002 - whatever they are
+    def is_enumerated(self, columns: Sequence[bytes | None]) -> bool:
         return True
 
     def entry_of(self, columns: Sequence[bytes | None]) -> Entry:

@@ -108,9 +108,6 @@ class AuthUserdb(Module):
         self._store(account, new_secrets(account.secrets, service, new))
         return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
 
-    def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
-        raise NotImplementedError("a userdb's passwords are changed by change_password")
-
     def enumerate(self) -> Iterator[Entry]:
         # All names first: a file that is replaced meanwhile is closed.
         for user in list(self._data):

@@ -103,12 +103,12 @@ class Module(ABC):
     def find(self, service: bytes, user: bytes) -> Account | None:
         """Return the account of `user`, or ``None`` if there is none."""
 
-    @abstractmethod
     def set_password(self, service: bytes, user: bytes, password: bytes, hashed: bytes) -> bool:
-        """Store a new password; tell whether an account was changed.
+        """Store a new password; tell whether an account was changed.  Unless overridden, none is.
 
         :param hashed: `password`, hashed like the old one.
         """
+        raise TemporaryFailure(Reason.NOT_CHANGED, f"{self.name} changes no passwords")
 
     @abstractmethod
     def enumerate(self) -> Iterator[Entry]:

@@ -17,8 +17,11 @@ from authd.modules.base import Module, Surroundings
 CLASSES = {
     "authldap": "AuthLdap",
     "authmysql": "AuthMysql",
+    "authpam": "AuthPam",
     "authpgsql": "AuthPgsql",
     "authpipe": "AuthPipe",
+    "authpwd": "AuthPwd",
+    "authshadow": "AuthShadow",
     "authsqlite": "AuthSqlite",
     "authuserdb": "AuthUserdb",
 }

@@ -31,7 +31,7 @@ def account_reply(account: Account, default_options: bytes, passwords: bool = Tr
     name = account.name if account.name is None else account.name.partition(b",")[0]
     fields: tuple[tuple[bytes, bytes | None], ...] = (
         (b"USERNAME", account.username),
-        (b"UID", b"%d" % account.uid),
+        (b"UID", b"%d" % account.uid if account.tells_uid else None),
         (b"GID", b"%d" % account.gid),
         (b"HOME", account.home),
         (b"ADDRESS", account.address),

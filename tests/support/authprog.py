@@ -65,8 +65,8 @@ while True:
         body, wanted = b"", int(rest)
         while len(body) < wanted:
             body += os.read(0, wanted - len(body))
-        service, _, fields = body.partition(b"\\n")
-        kind, user, password = ([field for field in fields.split(b"\\n") if field] + [b""] * 3)[:3]
+        fields = [field for field in body.split(b"\\n") if field] + [b""] * 4
+        kind, user, password = fields[:3] if fields[0] == b"login" else fields[1:4]
         if kind != b"login" or user not in ACCOUNTS:
             misbehave(user)
         elif (ACCOUNTS[user]["clearpwd"] or "").encode() == password:

@@ -1,0 +1,28 @@
+"""authpwd: the system's accounts, their hashes in /etc/passwd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from authd.account import Account, Entry
+from authd.config.problem import Problem
+from authd.modules import systemaccounts
+from authd.modules.base import Module
+
+
+class AuthPwd(Module):
+    """The system's accounts by getpwnam(3) alone."""
+
+    name = "authpwd"
+
+    def find(self, service: bytes, user: bytes) -> Account | None:
+        return systemaccounts.find_account(user)
+
+    def enumerate(self) -> Iterator[Entry]:
+        return systemaccounts.entries()
+
+    def check(self) -> Iterator[Problem]:
+        yield from ()
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,122 @@
+"""The system's accounts, by its own libraries: /etc/passwd and /etc/shadow, and whatever else nsswitch.conf names.
+
+What authpam, authpwd and authshadow share.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_ulong
+from dataclasses import dataclass, field
+from functools import cache
+
+from authd.account import Account, Entry
+from authd.modules.base import TemporaryFailure
+from authd.outcome import Reason
+
+FIRST_UID = 100
+"""Accounts below it are the system's own, and are not enumerated."""
+
+DAY_SECONDS = 86_400
+
+
+class _Spwd(ctypes.Structure):
+    """``struct spwd``; see shadow(3)."""
+
+    _fields_ = (
+        ("sp_namp", c_char_p),
+        ("sp_pwdp", c_char_p),
+        ("sp_lstchg", c_long),
+        ("sp_min", c_long),
+        ("sp_max", c_long),
+        ("sp_warn", c_long),
+        ("sp_inact", c_long),
+        ("sp_expire", c_long),
+        ("sp_flag", c_ulong),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What /etc/shadow has on a user; days are counted from 1970, and -1 stands for none.
+
+    :param changed: day of the last change of the password; 0 wants a change at the next login.
+    :param valid_for: days after which a password must be changed.
+    :param expires: day on which the account ends.
+    """
+
+    password: bytes = field(repr=False)
+    changed: int
+    valid_for: int
+    expires: int
+
+    def refusal(self, today: int) -> Reason | None:
+        """Return why nobody may log in by this; ``None`` where somebody may."""
+        if 0 <= self.expires <= today:
+            return Reason.ACCOUNT_EXPIRED
+        if self.changed == 0 or (self.changed > 0 <= self.valid_for and self.changed + self.valid_for < today):
+            return Reason.PASSWORD_EXPIRED
+        if self.password.startswith((b"!", b"*")):
+            return Reason.LOCKED
+        return None
+
+
+def today() -> int:
+    """Return the day, counted from 1970, in UTC."""
+    return int(time.time()) // DAY_SECONDS
+
+
+def find_account(user: bytes) -> Account | None:
+    """Return the account of a system user, its hash from the password file; ``None`` if there is no such user.
+
+    :raises TemporaryFailure: if the system can't tell.
+    """
+    if b"\0" in user:
+        return None
+    try:
+        entry = pwd.getpwnam(os.fsdecode(user))
+    except KeyError:
+        return None
+    except OSError as error:
+        raise TemporaryFailure(Reason.UNREACHABLE, f"getpwnam: {error.strerror}") from None
+    return Account(
+        os.fsencode(entry.pw_name),
+        entry.pw_uid,
+        entry.pw_gid,
+        os.fsencode(entry.pw_dir),
+        username=os.fsencode(entry.pw_name),
+        name=os.fsencode(entry.pw_gecos),
+        crypt=os.fsencode(entry.pw_passwd),
+        tells_uid=False,
+    )
+
+
+def find_shadow(user: bytes) -> Shadow | None:
+    """Return what the shadow file has on a user; ``None`` if it has nothing, or this process may not read it."""
+    if b"\0" in user:
+        return None
+    entry, found = _Spwd(), ctypes.POINTER(_Spwd)()
+    buffer = ctypes.create_string_buffer(16_384)
+    _getspnam()(user, ctypes.byref(entry), buffer, len(buffer), ctypes.byref(found))
+    if not found:
+        return None
+    return Shadow(entry.sp_pwdp or b"", entry.sp_lstchg, entry.sp_max, entry.sp_expire)
+
+
+@cache
+def _getspnam() -> ctypes._NamedFuncPointer:
+    function = ctypes.CDLL(None).getspnam_r
+    function.argtypes = [c_char_p, ctypes.POINTER(_Spwd), c_char_p, c_size_t, ctypes.POINTER(ctypes.POINTER(_Spwd))]
+    function.restype = c_int
+    return function
+
+
+def entries() -> Iterator[Entry]:
+    """Yield the accounts that are people's."""
+    for entry in pwd.getpwall():
+        if entry.pw_uid >= FIRST_UID:
+            yield Entry(os.fsencode(entry.pw_name), entry.pw_uid, entry.pw_gid, os.fsencode(entry.pw_dir), b"", b"")
