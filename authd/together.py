@@ -127,10 +127,16 @@ class Together:
             by_module.setdefault(ask.module, []).append((place, ask))
         for module, asks in by_module.items():
             self._pause()
+            began = time.monotonic()
             try:
                 said = module.ask_each([ask.question for _, ask in asks])
             except Exception as error:
                 said = [error] * len(asks)
+            if module.asks_at_once:
+                # Who is taken along costs nobody time.
+                self.check_seconds = 0.0
+            else:
+                self._learn_check((time.monotonic() - began) / len(asks))
             for (place, _), finding in zip(asks, said, strict=True):
                 yield place, finding
 
@@ -158,8 +164,11 @@ class Together:
             self._cost_of_form.clear()
         cost = _learned(self._cost_of_form.get(form), time.monotonic() - began)
         self._cost_of_form[form] = cost
-        self.check_seconds += WEIGHT * (cost - self.check_seconds)
+        self._learn_check(cost)
         return verdict
+
+    def _learn_check(self, seconds: float) -> None:
+        self.check_seconds += WEIGHT * (seconds - self.check_seconds)
 
 
 def _found(finds: Sequence[Find]) -> Sequence[Account | Exception | None]:

@@ -67,6 +67,7 @@ class AuthPam(Module):
 
     name = "authpam"
     login_tempfail = "fail"
+    asks_at_once = True
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         account = systemaccounts.find_account(user)
@@ -122,7 +123,11 @@ class AuthPam(Module):
             return reject(_REASONS.get(code, Reason.WRONG_PASSWORD), account)
         if code != SUCCESS:
             raise TemporaryFailure(Reason.UNREACHABLE, f"PAM's code is {code}")
-        return reject(Reason.NO_SUCH_USER) if account is None else Answer(Outcome.OK, success, account)
+        return (
+            reject(Reason.NO_SUCH_USER)
+            if account is None
+            else Answer(Outcome.OK, success, account.with_clear(question.password))
+        )
 
 
 def _start(question: PamCheck, seconds: float) -> tuple[int, int]:

@@ -78,6 +78,9 @@ class Module(ABC):
     clear_first: ClassVar[bool] = False
     """Whether a cleartext password, where there is one, is what a password is compared with, and not the hash."""
 
+    asks_at_once: ClassVar[bool] = False
+    """Whether `ask_each` has its questions under way at the same time, so that many take no longer than one."""
+
     closes_for: ClassVar[frozenset[Reason]] = frozenset()
     """Reasons for which it closes all the same."""
 

@@ -32,7 +32,7 @@ def test_replies_are_the_same(pair: Pair, feed: object) -> None:
     assert callable(feed)
     different = []
     for request in hand_made():
-        # Differences below; and a body without a type is refused before any module is asked, where Courier leaves it to the program.
+        # Differences below; and a body without a type is refused at once, where Courier leaves it to the program.
         if any(part in request for part in (b"nulluid@", b"emptyuid@", b"\n\nlogin\n")):
             continue
         courier, authd = pair.ask(*feed(request))

@@ -7,6 +7,7 @@ directories for the process alone.  From outside, its socket is ``run/authdaemon
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.namespace import with_mounts
@@ -15,15 +16,19 @@ from tests.support.processes import Service, end, unix_socket_answers, wait_unti
 DAEMON = "/usr/lib/courier/courier-authlib/authdaemond"
 
 
-def in_namespace(etc: Path, run: Path, command: list[str]) -> list[str]:
-    """Return the argument vector that runs `command` with Courier's directories replaced."""
-    return with_mounts({"/etc/courier": etc, "/run/courier": run}, command)
+def in_namespace(etc: Path, run: Path, command: list[str], mounts: Mapping[str, Path] | None = None) -> list[str]:
+    """Return the argument vector that runs `command` with Courier's directories, and those of `mounts`, replaced."""
+    return with_mounts({**(mounts or {}), "/etc/courier": etc, "/run/courier": run}, command)
 
 
 class Courier(Service):
-    """The real authdaemond on the configuration files in `etc`."""
+    """The real authdaemond on the configuration files in `etc`.
 
-    def __init__(self, root: Path, etc: Path) -> None:
+    :param mounts: what else of the machine is replaced for it.
+    """
+
+    def __init__(self, root: Path, etc: Path, mounts: Mapping[str, Path] | None = None) -> None:
+        self._mounts = mounts or {}
         self.etc = etc
         self.run = root / "run"
         self.socket = self.run / "authdaemon" / "socket"
@@ -40,7 +45,10 @@ class Courier(Service):
         command = ["sh", "-c", f"set -a; . /etc/courier/authdaemonrc; exec {DAEMON}"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                in_namespace(self.etc, self.run, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                in_namespace(self.etc, self.run, command, self._mounts),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         wait_until(lambda: unix_socket_answers(self.socket), "Courier's authdaemond accepts connections")
 

@@ -8,22 +8,27 @@ from pathlib import Path
 from authd.passwords import Verdict, verify
 from tests.support.courier import Courier
 from tests.support.daemon import Authd
+from tests.support.pam import System
 from tests.support.processes import Service
 from tests.support.wire import exchange, passwd, pre
 
 
 class Pair(Service):
-    """Both daemons on the configuration in `etc`."""
+    """Both daemons on the configuration in `etc`.
 
-    def __init__(self, root: Path, etc: Path, run: Path) -> None:
+    :param system: the accounts and PAM stacks that they see; the machine's own without it.
+    """
+
+    def __init__(self, root: Path, etc: Path, run: Path, system: System | None = None) -> None:
         self.etc = etc
-        self.courier = Courier(root, etc)
+        self._prefix = system.prefix if system is not None else ()
+        self.courier = Courier(root, etc, system.mounts if system is not None else None)
         self.authd = Authd(etc, run)
 
     def start(self) -> None:
         """Start both."""
         self.courier.start()
-        self.authd.start()
+        self.authd.start(prefix=self._prefix)
 
     def stop(self) -> None:
         """End both."""
