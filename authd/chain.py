@@ -1,6 +1,7 @@
 """The modules of ``authmodulelist``, asked in their order.
 
-A reject goes on to the next module, a success and a temporary failure end the search; what a temporary failure means at a
+A reject goes on to the next module, a success and a temporary failure end the search, but that a password change is asked of all
+until one makes it; what a temporary failure means at a
 login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPFAIL``.  What the chain is asked is an inquiry
 (``modules/inquiry.py``), which ``together.py`` runs.
 """
@@ -74,12 +75,16 @@ class Chain:
         self._trace = trace
 
     def ask(
-        self, request: Lookup | Login | Cram | ChangePassword, otherwise: Literal["fail", "close"] | None = None
+        self,
+        request: Lookup | Login | Cram | ChangePassword,
+        otherwise: Literal["fail", "close"] | None = None,
+        remote_ip: bytes = b"",
     ) -> Inquiry[Decision]:
         """Answer `request`.
 
         :param otherwise: what a temporary failure means at a login where ``AUTHD_LOGIN_TEMPFAIL`` does not say; ``None`` for
             each module's own way in Courier.
+        :param remote_ip: address of the mail client, as far as it was told.
         """
         match request:
             case Lookup():
@@ -87,7 +92,7 @@ class Chain:
             case Login():
                 return self._ask(
                     self._modules,
-                    lambda module: module.login(request.service, request.user, request.password),
+                    lambda module: module.login(request.service, request.user, request.password, remote_ip),
                     lambda module, reason: self._passes_over(module, reason, otherwise),
                 )
             case Cram():
@@ -101,6 +106,8 @@ class Chain:
                 return self._ask(
                     self._modules,
                     lambda module: module.change_password(request.service, request.user, request.old, request.new),
+                    # As in Courier; nothing but a success ends the search.
+                    lambda module, reason: True,
                 )
 
     def reject_nobody(self, request: Login) -> Inquiry[Decision]:

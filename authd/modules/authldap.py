@@ -84,7 +84,7 @@ class AuthLdap(Module):
             return None
         return self._account_of(service, user, found[0])
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
+    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         if not self._settings.checks_by_bind:
             return (yield from super().login(service, user, password))
         account: DirectoryAccount | None = yield Find(self, service, user)

@@ -53,12 +53,14 @@ _PROMPTS = 8
 class PamCheck:
     """The question whether PAM lets a user in, and, if so, whether it takes a new password.
 
+    :param remote_ip: address of the mail client, which PAM modules know as the remote host; empty where it was not told.
     :param new: the new password; ``None`` to change none.
     """
 
     service: bytes
     user: bytes
     password: bytes = field(repr=False)
+    remote_ip: bytes = b""
     new: bytes | None = field(default=None, repr=False)
 
 
@@ -77,11 +79,11 @@ class AuthPam(Module):
                 account.crypt = shadow.password
         return account
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
-        return (yield from self._checked(PamCheck(service, user, password), Reason.PASSWORD_MATCHES))
+    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
+        return (yield from self._checked(PamCheck(service, user, password, remote_ip), Reason.PASSWORD_MATCHES))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
-        return (yield from self._checked(PamCheck(service, user, old, new), Reason.PASSWORD_CHANGED))
+        return (yield from self._checked(PamCheck(service, user, old, new=new), Reason.PASSWORD_CHANGED))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
         account: Account | None = yield Find(self, service, user)
@@ -156,6 +158,8 @@ def _pam(question: PamCheck) -> int:
     passwords = [question.password] * _PROMPTS
     conversation = pamela.new_simple_password_conv(passwords, "utf-8")
     handle = pamela.pam_start(question.service, question.user, conv_func=conversation)
+    if question.remote_ip:
+        pamela.PAM_SET_ITEM(handle, pamela.PAM_RHOST, question.remote_ip)
     code: int = pamela.PAM_AUTHENTICATE(handle, 0) or pamela.PAM_ACCT_MGMT(handle, 0)
     pamela.PAM_END(handle, code)
     if code or question.new is None:

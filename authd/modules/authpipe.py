@@ -55,7 +55,7 @@ class AuthPipe(Module):
     def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
         return (yield from self._account(client.encode_lookup(service, user), Reason.FOUND, Reason.NO_SUCH_USER))
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
+    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         request = client.encode_login(service, user, password)
         return (yield from self._account(request, Reason.PASSWORD_MATCHES, Reason.REFUSED))
 

@@ -29,7 +29,7 @@ class AuthShadow(Module):
         account.crypt = shadow.password
         return account
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
+    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         answer = yield from super().login(service, user, password)
         if answer.outcome is not Outcome.OK:
             return answer

@@ -160,8 +160,11 @@ class Module(ABC):
         account: Account | None = yield Find(self, service, user)
         return reject(Reason.NO_SUCH_USER) if account is None else Answer(Outcome.OK, Reason.FOUND, account)
 
-    def login(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Answer]:
-        """Answer an ``AUTH`` of type ``login``; the account's `clear` is the password that was given."""
+    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
+        """Answer an ``AUTH`` of type ``login``; the account's `clear` is the password that was given.
+
+        :param remote_ip: address of the mail client, for a back end that has an opinion on it; empty where it was not told.
+        """
         account: Account | None = yield Find(self, service, user)
         if account is None:
             return (yield from self.nobody(password))

@@ -24,11 +24,11 @@ class AccountListing:
         self.complete = False
 
     def blocks(self) -> Iterator[tuple[str, Iterator[Entry]]]:
-        """Yield each module's name and accounts, up to the first that fails."""
+        """Yield each module's name and accounts; what one can't tell is missing, and the list not complete."""
         for module, entries in self._chain.enumerate():
             yield module, self._guarded(module, entries)
-            if self._failed:
-                return
+        if self._failed:
+            return
         self.complete = True
         LOGGER.info("enumerate: result=ok accounts=%d%s", self._count, ip_field(self._remote_ip))
 

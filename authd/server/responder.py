@@ -83,11 +83,13 @@ class Responder:
         """Ask the chain, and let the cache learn from it."""
         cache = self._cache
         if cache is None:
-            decision = yield from self._chain.ask(request, conversation.login_tempfail)
+            decision = yield from self._chain.ask(request, conversation.login_tempfail, conversation.remote_ip)
         elif isinstance(request, Login) and cache.knows_nobody(request):
             decision = yield from self._chain.reject_nobody(request)
         else:
-            decision = yield from cache.learn(request, self._chain.ask(request, conversation.login_tempfail))
+            decision = yield from cache.learn(
+                request, self._chain.ask(request, conversation.login_tempfail, conversation.remote_ip)
+            )
         return self._judge(request, decision, conversation)
 
     def _judge(

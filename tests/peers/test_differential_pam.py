@@ -112,6 +112,19 @@ def test_pam_changes_passwords(pair: Pair, system: System) -> None:
         system.write()
 
 
+def test_pam_is_told_the_mail_clients_address(pair: Pair, system: System, root: Path) -> None:
+    log = root / "log"
+    log.touch(mode=0o666)
+    (root / "tell.sh").write_text(f"#!/bin/sh\necho $PAM_SERVICE $PAM_USER $PAM_RHOST >>{log}\n")
+    (root / "tell.sh").chmod(0o755)
+    (system.etc / "pam.d" / "tell").write_text(
+        f"auth required pam_exec.so quiet {root}/tell.sh\naccount required pam_permit.so\n"
+    )
+    for reply in pair.ask(b"TCPREMOTEIP=192.0.2.7\n" + login("usera", "x", "tell")):
+        assert reply.startswith(b"USERNAME=usera\n")
+    assert log.read_text() == "tell usera 192.0.2.7\n" * 2
+
+
 class TestDeliberateDifferences:
     """Each of these is explained in docs/compatibility.md."""
 

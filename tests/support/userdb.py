@@ -30,6 +30,8 @@ def _made(password: bytes, salt: str = "$1$abcdefgh") -> str:
     return hashed.decode()
 
 
+HASH = _made(b"secret")
+
 OTHERS = (
     f"perservice@example.org\thome=/s|uid=1|gid=2|systempw={_made(b'system')}|imappw={_made(b'imap')}|pop3pw={_made(b'pop3')}",
     f"smtponly@example.org\thome=/s|uid=1|gid=2|esmtppw={_made(b'esmtp')}",

@@ -1,0 +1,160 @@
+"""Several modules at once: the real Courier and authd ask the same of them, and give the same bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import opened, require
+from tests.support.accounts import ROWS, fill_postgres, fill_sqlite, row
+from tests.support.authprog import write_program
+from tests.support.courier import DAEMON
+from tests.support.daemon import run_command
+from tests.support.pair import Pair
+from tests.support.postgres import PROGRAMS, Postgres
+from tests.support.requests import cram
+from tests.support.sysconf import changed, edit, pgsqlrc, sqliterc, write_authdaemonrc
+from tests.support.userdb import HASH, compile_with_courier, write
+from tests.support.wire import exchange, login, passwd, pre
+
+MODULES = "authuserdb authpgsql authsqlite authpipe"
+USERDB = f"""onlyuserdb@example.org\thome=/u|uid=1|gid=2|systempw={HASH}
+user@example.org\thome=/u|uid=1|gid=2|systempw={HASH}
+"""
+MORE = (row("onlysqlite@example.org", clearpwd="sqlite"), row("bare@default.example", clearpwd="sqlite"))
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server of this module's own, to stop and start."""
+    require(str(PROGRAMS / "postgres"))
+    with Postgres(opened(tmp_path_factory.mktemp("fragile")) / "server") as server:
+        fill_postgres(server)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = opened(tmp_path_factory.mktemp("sqlite"))
+    directory.chmod(0o777)
+    file = directory / "accounts.db"
+    fill_sqlite(file, [*ROWS, *MORE])
+    file.chmod(0o666)
+    return file
+
+
+@pytest.fixture(scope="module")
+def pair(postgres: Postgres, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    require("unshare", DAEMON)
+    root = opened(tmp_path_factory.mktemp("pair"))
+    etc = root / "etc"
+    write_authdaemonrc(etc, root / "authd", MODULES)
+    (etc / "authpgsqlrc").write_text(pgsqlrc(postgres.port))
+    (etc / "authsqliterc").write_text(sqliterc(database))
+    write_program(etc)
+    write(etc, USERDB)
+    compile_with_courier(root, etc)
+    with Pair(root, etc, root / "authd") as both:
+        yield both
+
+
+@pytest.fixture(params=["up", "down"])
+def state(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[str]:
+    """Whether the second module's server runs."""
+    if request.param == "down":
+        postgres.stop()
+    yield request.param
+    if not postgres.running:
+        postgres.start()
+
+
+def _requests() -> Iterator[bytes]:
+    for user in ("user@example.org", "onlyuserdb@example.org", "onlysqlite@example.org", "nobody@x", "bare", "dies@x"):
+        yield pre(user)
+        for password in ("secret", "sqlite", "wrong"):
+            yield login(user, password)
+        yield cram(user.encode(), b"secret")
+        for module in (*MODULES.split(), "authmysql", "authnone", "."):
+            yield pre(user, modules=module)
+    yield passwd("imap", "nobody@x", "a", "b")
+    yield passwd("imap", "user@example.org", "wrong", "b")
+
+
+def test_replies_are_the_same(pair: Pair, state: str) -> None:
+    different = []
+    for request in _requests():
+        replies = pair.ask(request)
+        if replies[0] != replies[1]:
+            # A child of Courier's that had a connection to the server that is down, or was, may tell so once.
+            replies = pair.ask(request)
+        if replies[0] != replies[1]:
+            different.append((request, *replies))
+    assert different == []
+
+
+def test_a_password_is_changed_where_the_user_is(pair: Pair, state: str, database: Path) -> None:
+    """The first that takes the old password changes it; one that can't tell is passed over."""
+    results = []
+    for socket in (pair.courier.socket, pair.authd.socket):
+        said = [exchange(socket, passwd("imap", "onlysqlite@example.org", "sqlite", "new"))]
+        said.append(exchange(socket, pre("onlysqlite@example.org", modules="authsqlite")))
+        results.append(said)
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(
+                "UPDATE mailbox SET clearpwd='sqlite', password='' WHERE username='onlysqlite@example.org'"
+            )
+            connection.commit()
+    results = [[said[0], said[1].split(b"PASSWD=")[0]] for said in results]
+    assert results[1] == results[0]
+    assert results[0][0] == b"OK\n"
+
+
+def test_everybody_is_listed(pair: Pair) -> None:
+    courier, authd = pair.ask(b"ENUMERATE\n")
+    assert authd == courier
+    assert [line[2:].decode() for line in courier.split(b"\n") if line.startswith(b"# ")] == MODULES.split()
+
+
+def test_what_one_module_can_not_list_is_missing_and_told(pair: Pair, postgres: Postgres) -> None:
+    """Deliberate difference: Courier ends the list as if it was complete."""
+    postgres.stop()
+    try:
+        courier, authd = pair.ask(b"ENUMERATE\n")
+    finally:
+        postgres.start()
+    assert courier == authd + b".\n"
+    assert b"\n# authsqlite\n\n" in authd
+    assert "enumerate: result=tempfail module=authpgsql" in pair.authd.logged()
+
+
+def test_the_log_names_the_module(pair: Pair, state: str) -> None:
+    for user, module in (("onlyuserdb@example.org", "authuserdb"), ("onlysqlite@example.org", "authsqlite")):
+        exchange(pair.authd.socket, login(user, "sqlite" if module == "authsqlite" else "secret"))
+        assert f'result=ok module={module} service="imap" user="{user}"' in pair.authd.logged()
+    exchange(pair.authd.socket, pre("nobody@x"))
+    if state == "down":
+        assert 'result=tempfail module=authpgsql service="imap" user="nobody@x"' in pair.authd.logged()
+
+
+def test_check_names_the_file_of_the_module(pair: Pair, state: str) -> None:
+    status, told, _ = run_command("authd", "check", "--sysconfdir", str(pair.etc))
+    if state == "up":
+        assert (status, told) == (0, f"{pair.etc}/authdaemonrc: {MODULES}: ready\n")
+    else:
+        assert status == 1
+        assert f"error: {pair.etc}/authpgsqlrc: looking up an account failed: " in told
+        assert "authsqliterc" not in told
+
+
+def test_a_module_of_a_broken_file_keeps_what_it_had(pair: Pair, postgres: Postgres) -> None:
+    good = pgsqlrc(postgres.port)
+    edit(pair.etc / "authpgsqlrc", changed(good, PGSQL_USER_TABLE=None))
+    try:
+        assert exchange(pair.authd.socket, pre("it's@example.org")).endswith(b"\n.\n")
+        assert "authpgsqlrc: PGSQL_USER_TABLE: not set; name the table" in pair.authd.logged()
+    finally:
+        edit(pair.etc / "authpgsqlrc", good)
