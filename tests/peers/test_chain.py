@@ -84,15 +84,21 @@ def _requests() -> Iterator[bytes]:
     yield passwd("imap", "user@example.org", "wrong", "b")
 
 
+def _replies(pair: Pair, request: bytes) -> tuple[bytes, bytes]:
+    """Return both replies; each of Courier's three children may fail once over the connection that it had."""
+    for _ in range(3):
+        courier, authd = pair.ask(request)
+        if courier == authd:
+            break
+    return courier, authd
+
+
 def test_replies_are_the_same(pair: Pair, state: str) -> None:
     different = []
     for request in _requests():
-        replies = pair.ask(request)
-        if replies[0] != replies[1]:
-            # A child of Courier's that had a connection to the server that is down, or was, may tell so once.
-            replies = pair.ask(request)
-        if replies[0] != replies[1]:
-            different.append((request, *replies))
+        courier, authd = _replies(pair, request)
+        if courier != authd:
+            different.append((request, courier, authd))
     assert different == []
 
 
@@ -114,7 +120,7 @@ def test_a_password_is_changed_where_the_user_is(pair: Pair, state: str, databas
 
 
 def test_everybody_is_listed(pair: Pair) -> None:
-    courier, authd = pair.ask(b"ENUMERATE\n")
+    courier, authd = _replies(pair, b"ENUMERATE\n")
     assert authd == courier
     assert [line[2:].decode() for line in courier.split(b"\n") if line.startswith(b"# ")] == MODULES.split()
 
