@@ -129,9 +129,11 @@ def test_what_one_module_can_not_list_is_missing_and_told(pair: Pair, postgres: 
     """Deliberate difference: Courier ends the list as if it was complete."""
     postgres.stop()
     try:
-        courier, authd = pair.ask(b"ENUMERATE\n")
+        answers = [pair.ask(b"ENUMERATE\n") for _ in range(6)]
     finally:
         postgres.start()
+    # A child that had a connection ends in the middle, once.
+    courier, authd = answers[-1]
     assert courier == authd + b".\n"
     assert b"\n# authsqlite\n\n" in authd
     assert "enumerate: result=tempfail module=authpgsql" in pair.authd.logged()
