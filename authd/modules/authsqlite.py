@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ class AuthSqlite(SqlModule):
     syntax = SQLITE
     login_tempfail = "close"
 
+    _opened: tuple[int, int] | None = None
+    """Which file is open, or was."""
+
     def parse(self, file: Path) -> SqlSettings:
         return load_sqliterc(file)
 
@@ -51,6 +55,7 @@ class AuthSqlite(SqlModule):
             f"file:{path}?mode=rw", uri=True, timeout=self._surroundings.timeout, isolation_level=None
         )
         connection.text_factory = bytes
+        self._opened = _identity(settings.values["SQLITE_DATABASE"])
         connection.create_function("concat", -1, _concat, deterministic=True)
         return connection
 
@@ -92,10 +97,24 @@ class AuthSqlite(SqlModule):
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
         return with_home((yield from super().cram(service, user, digest, challenge, response)))
 
+    def _refresh(self) -> None:
+        super()._refresh()
+        # A file that was replaced lives on for who has it open.
+        if self._opened is not None and self._opened != _identity(self._settings.values["SQLITE_DATABASE"]):
+            self.close()
+
     def _account_of_rows(self, query: Query | Clause, rows: Sequence[Any]) -> Account:
         if len(rows) > 1:
             raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
         return super()._account_of_rows(query, rows)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _bytes(value: Any) -> bytes | None:
