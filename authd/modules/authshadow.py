@@ -31,10 +31,11 @@ class AuthShadow(Module):
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         answer = yield from super().login(service, user, password)
+        shadow = systemaccounts.find_shadow(user)
+        if answer.reason is Reason.UNUSABLE_HASH and shadow is not None and shadow.locked:
+            return reject(Reason.LOCKED, answer.account)
         if answer.outcome is not Outcome.OK:
             return answer
-        # Only who knows the password is told, by the log, what else is in the way.
-        shadow = systemaccounts.find_shadow(user)
         reason = Reason.NO_SUCH_USER if shadow is None else shadow.refusal(systemaccounts.today())
         return answer if reason is None else reject(reason, answer.account)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -237,6 +238,9 @@ def described(error: ldap.LDAPError) -> str:
     """Return what the library and the server say of an error, in one line."""
     said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     parts = [str(said[name]) for name in ("desc", "info") if said.get(name)]
+    if parts[1:] == [os.strerror(said.get("errno", 0))]:
+        # The library's guess, which is wrong where no connection came about.
+        del parts[1]
     return " ".join((": ".join(parts) or type(error).__name__).split())
 
 

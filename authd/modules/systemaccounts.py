@@ -60,9 +60,12 @@ class Shadow:
             return Reason.ACCOUNT_EXPIRED
         if self.changed == 0 or (self.changed > 0 <= self.valid_for and self.changed + self.valid_for < today):
             return Reason.PASSWORD_EXPIRED
-        if self.password.startswith((b"!", b"*")):
-            return Reason.LOCKED
         return None
+
+    @property
+    def locked(self) -> bool:
+        """Whether the hash is one that no password fits, so that it can be unlocked again."""
+        return self.password.startswith((b"!", b"*"))
 
 
 def today() -> int:

@@ -54,7 +54,7 @@ class Slapd(Service):
     def __init__(self, root: Path, *lines: str, scheme: str = "ldap") -> None:
         self.root = root
         self.port = free_tcp_port()
-        self.uri = f"{scheme}://localhost:{self.port}"
+        self.uri = f"{scheme}://127.0.0.1:{self.port}"
         self.socket = root / "ldapi"
         self._lines = lines
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,0 +1,233 @@
+"""authldap over TLS, with several servers, and what becomes of connections that servers drop."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import opened, require
+from tests.support.accounts import LDAP_ENTRIES
+from tests.support.daemon import Authd, run_command
+from tests.support.processes import wait_until
+from tests.support.slapd import Slapd
+from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
+from tests.support.wire import exchange, login, pre
+
+USER = "user@example.org"
+LOOKUP = pre(USER)
+PLAIN = {
+    "login": b"plain@example.org",
+    "userPassword": b"bind secret",
+    "uidnum": b"7",
+    "gidnum": b"8",
+    "homedir": b"/p",
+}
+BIND = {"LDAP_AUTHBIND": "1", "LDAP_CRYPTPW": None, "LDAP_CLEARPW": None}
+
+
+class Authority:
+    """Makes certificates."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True)
+        self.certificate = self._make("authority", "-x509", "-subj", "/CN=authority")
+
+    def _make(self, name: str, *words: str) -> Path:
+        out = self.root / f"{name}.pem"
+        key = self.root / f"{name}.key"
+        common = [
+            "openssl",
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            str(key),
+            "-out",
+            str(out),
+            "-days",
+            "2",
+        ]
+        subprocess.run([*common, *words], check=True, capture_output=True)
+        out.chmod(0o644)
+        key.chmod(0o644)
+        return out
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Return a certificate for `name`, and its key."""
+        signed = [
+            "-x509",
+            "-CA",
+            str(self.certificate),
+            "-CAkey",
+            str(self.root / "authority.key"),
+            "-subj",
+            f"/CN={name}",
+        ]
+        out = self._make(name, *signed, "-addext", f"subjectAltName=IP:{name}", "-addext", "basicConstraints=CA:FALSE")
+        return out, self.root / f"{name}.key"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    require("openssl")
+    return Authority(opened(tmp_path_factory.mktemp("tls")) / "authority")
+
+
+def _server(root: Path, authority: Authority | None = None, scheme: str = "ldap", *lines: str) -> Slapd:
+    require("slapd", "slapadd")
+    if authority is not None:
+        certificate, key = authority.issue("127.0.0.1")
+        lines += (f"TLSCertificateFile {certificate}", f"TLSCertificateKeyFile {key}")
+    server = Slapd(root, *lines, scheme=scheme)
+    server.make([*LDAP_ENTRIES, PLAIN])
+    return server
+
+
+@pytest.fixture
+def site(root: Path) -> Iterator[Authd]:
+    daemon = Authd(root / "etc", root / "run")
+    yield daemon
+    daemon.stop()
+
+
+def _start(site: Authd, uri: str, rc: dict[str, str | None], **settings: str) -> None:
+    write_authdaemonrc(site.etc, site.run, "authldap", daemons="1", **settings)
+    (site.etc / "authldaprc").write_text(changed(ldaprc(uri), **rc))
+    site.start()
+
+
+@pytest.mark.parametrize(("scheme", "starts_tls"), [("ldaps", "0"), ("ldap", "1")])
+def test_tls(site: Authd, authority: Authority, root: Path, scheme: str, starts_tls: str) -> None:
+    # slapd refuses what is not encrypted.
+    with _server(root / "server", authority, scheme, "security ssf=64") as server:
+        _start(site, server.uri, {"LDAP_TLS": starts_tls, **BIND}, LDAPTLS_CACERT=str(authority.certificate))
+        assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+        assert exchange(site.socket, login("plain@example.org", "bind secret")).endswith(b"\n.\n")
+        assert exchange(site.socket, login("plain@example.org", "wrong")) == b"FAIL\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "requires", "trusts", "is_good"),
+    [
+        ("127.0.0.1", "demand", True, True),
+        ("127.0.0.1", "demand", False, False),
+        ("localhost", "demand", True, False),
+        ("localhost", "never", False, True),
+    ],
+)
+def test_a_server_that_can_be_anybody_is_none(
+    site: Authd, authority: Authority, root: Path, host: str, requires: str, trusts: bool, is_good: bool
+) -> None:
+    trusted = authority if trusts else Authority(root / "other")
+    with _server(root / "server", authority, "ldaps") as server:
+        uri = server.uri.replace("127.0.0.1", host)
+        _start(site, uri, {}, LDAPTLS_CACERT=str(trusted.certificate), LDAPTLS_REQCERT=requires)
+        reply = exchange(site.socket, LOOKUP)
+        assert reply.endswith(b"\n.\n") if is_good else reply == b""
+    if not is_good:
+        assert "result=tempfail module=authldap" in site.logged()
+
+
+def test_starttls_that_fails_is_not_done_without(site: Authd, root: Path) -> None:
+    with _server(root / "server") as server:
+        _start(site, server.uri, {"LDAP_TLS": "1"})
+        assert exchange(site.socket, LOOKUP) == b""
+
+
+def test_the_next_server_is_asked_and_stays(site: Authd, root: Path) -> None:
+    first, second = _server(root / "first"), _server(root / "second")
+    with first, second:
+        _start(site, f"{first.uri}, {second.uri}", BIND)
+        for stopped, running in ((first, second), (second, first)):
+            running.stop()
+            running.start()
+            assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+            stopped.stop()
+            for _ in range(2):
+                assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+                assert exchange(site.socket, login("plain@example.org", "bind secret")).endswith(b"\n.\n")
+            stopped.start()
+        first.stop()
+        second.stop()
+        assert exchange(site.socket, LOOKUP) == b""
+    assert f"{first.uri}: Can't contact LDAP server; {second.uri}: Can't contact LDAP server" in site.logged()
+
+
+def test_a_connection_that_the_server_drops_costs_no_request(site: Authd, root: Path) -> None:
+    with _server(root / "server", None, "ldap", "idletimeout 1") as server:
+        _start(site, server.uri, {})
+        assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+        log = server.root / "server.log"
+        assert log.exists()
+        wait_until(lambda: not _connections(server.port), "the server has dropped the idle connection")
+        # Bound again: without that it could not read what it looks for.
+        assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+        assert "connection to the directory was lost" in site.logged()
+
+
+def _connections(port: int) -> bool:
+    """Tell whether the server still has a connection open: states 1 (established) of its port."""
+    wanted = f":{port:04X}"
+    for line in (
+        Path("/proc/net/tcp").read_text().splitlines()[1:] + Path("/proc/net/tcp6").read_text().splitlines()[1:]
+    ):
+        fields = line.split()
+        if fields[1].endswith(wanted) and fields[3] == "01":
+            return True
+    return False
+
+
+def test_a_success_is_no_proof_for_another(site: Authd, root: Path) -> None:
+    """What a connection was bound as before says nothing: a changed password, an empty one, and no server."""
+    with _server(root / "server") as server:
+        _start(site, server.uri, BIND)
+        user = "plain@example.org"
+        assert exchange(site.socket, login(user, "bind secret")).endswith(b"\n.\n")
+        server.modify(user, userPassword="other")
+        assert exchange(site.socket, login(user, "bind secret")) == b"FAIL\n"
+        assert exchange(site.socket, login(user, "other")).endswith(b"\n.\n")
+        assert exchange(site.socket, login(user, "")) == b"FAIL\n"
+        # An entry without a password: a bind with any is refused, one with none would be anonymous.
+        assert exchange(site.socket, login(USER, "x")) == b"FAIL\n"
+        server.stop()
+        assert exchange(site.socket, login(user, "other")) == b"FAIL\n"
+    assert 'module=authldap service="imap" user="plain@example.org" reason="database unreachable' in site.logged()
+
+
+def test_more_accounts_than_a_server_gives_at_once_are_listed(site: Authd, root: Path) -> None:
+    server = Slapd(root / "server")
+    server.make(
+        {"login": f"u{number}@example.org".encode(), "homedir": b"/h", "uidnum": b"1", "gidnum": b"2"}
+        for number in range(1234)
+    )
+    with server:
+        _start(site, server.uri, {})
+        reply = exchange(site.socket, b"ENUMERATE\n")
+        assert reply.count(b"@example.org\t") == 1234
+        assert reply.endswith(b"\n.\n")
+
+
+def test_check_says_what_is_wrong(site: Authd, root: Path) -> None:
+    with _server(root / "server") as server:
+        write_authdaemonrc(site.etc, site.run, "authldap")
+        rc = site.etc / "authldaprc"
+        site.run.mkdir()
+        for change, said in (
+            ({}, "authldap: ready"),
+            ({"LDAP_BINDPW": "wrong"}, f"error: {rc}: Invalid credentials; correct LDAP_BINDDN"),
+            (
+                {"LDAP_URI": "ldap://localhost:1"},
+                f"error: {rc}: ldap://localhost:1: Can't contact LDAP server; start the server",
+            ),
+            ({"LDAP_URI": "localhost"}, f"error: {rc}:23: LDAP_URI: expected addresses such as ldap://localhost"),
+            ({"LDAP_BASEDN": None}, f"error: {rc}: LDAP_BASEDN: not set; name where the accounts are"),
+        ):
+            rc.write_text(changed(ldaprc(server.uri), **change))
+            _, told, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
+            assert said in told
+            assert "admin secret" not in told
