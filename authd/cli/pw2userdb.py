@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fields(file: Path, wanted: int) -> list[list[bytes]]:
-    lines = [line.split(b":") for line in file.read_bytes().splitlines() if line and not line.startswith(b"#")]
+    lines = [line.split(b":") for line in file.read_bytes().split(b"\n") if line and not line.startswith(b"#")]
     return [(line + [b""] * wanted)[:wanted] for line in lines]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,8 @@ def locked(lock: Path) -> Iterator[None]:
 
 def _edited(content: bytes, name: bytes, change: Change) -> Iterator[bytes]:
     found = False
-    for line in content.splitlines(keepends=True):
+    # Not splitlines, which ends lines at other bytes too.
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", content):
         if not found and line.startswith(name + b"\t"):
             found = True
             fields = change(parse_fields(line.rstrip(b"\n").partition(b"\t")[2]))

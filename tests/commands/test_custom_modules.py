@@ -88,7 +88,7 @@ def test_a_missing_library_names_what_mends_it(
     site: Authd, tmp_path: Path, module: str, library: str, mend: str
 ) -> None:
     # What is found first, and can't be imported, stands for a library that is not installed.
-    (tmp_path / f"{library}.py").write_text(f"raise ImportError('No module named {library!r}')\n")
+    (tmp_path / f"{library}.py").write_text(f"raise ImportError(\"No module named '{library}'\")\n")
     write_authdaemonrc(site.etc, site.run, module)
     environment = {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
