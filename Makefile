@@ -1,6 +1,7 @@
 # make demo   try authd on an embedded database, in the foreground; DEMO_ARGS=--once ends after the show
 # make test   install what the tests need and run everything
 # make bench  measure authd beside the real Courier
+# make bench-modules   measure the other modules beside Courier's
 # make lint   ruff and mypy
 # make docs   write docs/settings.md and the manual pages of the files from the settings tables
 #
@@ -27,7 +28,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' authd/__init__.py)
 DEB_REVISION ?= 1
 DEB_PYTHON ?= /usr/bin/python3
 
-.PHONY: demo test bench lint docs setup clean install deb
+.PHONY: demo test bench bench-modules lint docs setup clean install deb
 
 # The stamps are newer than pyproject.toml where the environment has what it names.
 $(VENV)/installed: pyproject.toml
@@ -54,6 +55,10 @@ test: setup lint
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,mysqlclient]'
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+bench-modules: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,mysqlclient]'
+	$(BIN)/python -m tests.bench.modules $(BENCH_ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -1,36 +1,28 @@
 """authpam: the system's accounts, their passwords checked by PAM.
 
-The service that a client names is PAM's: ``imap`` is /etc/pam.d/imap.  Each check has a handle and a process of its own, since
-what a PAM module leaves behind, or waits for, is nobody else's affair; a process that takes too long is killed.
+The service that a client names is PAM's: ``imap`` is /etc/pam.d/imap.  Each check has a handle of its own, and is
+made by another process, since what a PAM module waits for is nobody else's affair; see ``pamprocess.py``.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import select
-import signal
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import pamela
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
-from authd.modules.base import Module, TemporaryFailure
+from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.inquiry import Ask, Find, Inquiry
+from authd.modules.pamprocess import Code, PamCheck, PamProcesses
 from authd.outcome import Answer, Outcome, Reason, reject
 
 PAM_DIRECTORY = Path("/etc/pam.d")
 
 SERVICE = re.compile(rb"[\w.+-]+", re.ASCII)
 """What can be the name of a file in /etc/pam.d, and of none elsewhere."""
-
-MOST_AT_ONCE = 16
-"""Processes of one worker."""
 
 SUCCESS = 0
 UNKNOWN_USER = 10
@@ -45,24 +37,6 @@ _REASONS = {
     EXPIRED_ACCOUNT: Reason.ACCOUNT_EXPIRED,
 }
 
-_PROMPTS = 8
-"""So many times a PAM module may ask for a password."""
-
-
-@dataclass(frozen=True, slots=True)
-class PamCheck:
-    """The question whether PAM lets a user in, and, if so, whether it takes a new password.
-
-    :param remote_ip: address of the mail client, which PAM modules know as the remote host; empty where it was not told.
-    :param new: the new password; ``None`` to change none.
-    """
-
-    service: bytes
-    user: bytes
-    password: bytes = field(repr=False)
-    remote_ip: bytes = b""
-    new: bytes | None = field(default=None, repr=False)
-
 
 class AuthPam(Module):
     """The system's accounts, as PAM sees them."""
@@ -70,6 +44,10 @@ class AuthPam(Module):
     name = "authpam"
     login_tempfail = "fail"
     asks_at_once = True
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._processes = PamProcesses(surroundings.timeout)
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         account = systemaccounts.find_account(user)
@@ -89,16 +67,8 @@ class AuthPam(Module):
         account: Account | None = yield Find(self, service, user)
         return reject(Reason.NO_SUCH_USER if account is None else Reason.NO_CLEARTEXT, account)
 
-    def ask_each(self, questions: Sequence[PamCheck]) -> list[int | TemporaryFailure]:
-        """Return PAM's code for each check, of which several run at once."""
-        codes: list[int | TemporaryFailure] = []
-        for start in range(0, len(questions), MOST_AT_ONCE):
-            deadline = time.monotonic() + self._surroundings.timeout
-            running = [
-                _start(question, self._surroundings.timeout) for question in questions[start : start + MOST_AT_ONCE]
-            ]
-            codes += [_code_of(process, descriptor, deadline) for process, descriptor in running]
-        return codes
+    def ask_each(self, questions: Sequence[PamCheck]) -> list[Code]:
+        return self._processes.run(questions)
 
     def enumerate(self) -> Iterator[Entry]:
         return systemaccounts.entries()
@@ -113,11 +83,13 @@ class AuthPam(Module):
             )
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._processes.close()
 
     def _checked(self, question: PamCheck, success: Reason) -> Inquiry[Answer]:
         if not SERVICE.fullmatch(question.service) or question.service.startswith(b"."):
             return reject(Reason.REFUSED, detail="the service can't be one of PAM's")
+        if any(b"\0" in text for text in (question.user, question.password, question.new or b"")):
+            return reject(Reason.REFUSED, detail="a NUL in a name or a password")
         # Asked whether or not there is such a user, so that the time does not tell.
         code: int = yield Ask(self, question)
         account: Account | None = yield Find(self, question.service, question.user)
@@ -130,59 +102,3 @@ class AuthPam(Module):
             if account is None
             else Answer(Outcome.OK, success, account.with_clear(question.password))
         )
-
-
-def _start(question: PamCheck, seconds: float) -> tuple[int, int]:
-    """Start a check; return its process and where its code can be read."""
-    reading, writing = os.pipe()
-    process = os.fork()
-    if process:
-        os.close(writing)
-        return process, reading
-    code = 255
-    try:
-        # Clients must not be kept waiting by a descriptor of theirs that lives on here.
-        os.dup2(writing, 3)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        # Should the worker be gone that would end this.
-        signal.alarm(int(seconds) + 1)
-        code = _pam(question)
-        os.write(3, bytes([code]))
-    finally:
-        os._exit(code & 0x7F)
-
-
-def _pam(question: PamCheck) -> int:
-    passwords = [question.password] * _PROMPTS
-    conversation = pamela.new_simple_password_conv(passwords, "utf-8")
-    handle = pamela.pam_start(question.service, question.user, conv_func=conversation)
-    if question.remote_ip:
-        pamela.PAM_SET_ITEM(handle, pamela.PAM_RHOST, question.remote_ip)
-    code: int = pamela.PAM_AUTHENTICATE(handle, 0) or pamela.PAM_ACCT_MGMT(handle, 0)
-    pamela.PAM_END(handle, code)
-    if code or question.new is None:
-        return code
-    # Root is asked for the new password alone, twice.
-    answers = [question.new] * _PROMPTS if os.geteuid() == 0 else [question.password, *[question.new] * _PROMPTS]
-    conversation = pamela.new_simple_password_conv(answers, "utf-8")
-    handle = pamela.pam_start(question.service, question.user, conv_func=conversation)
-    code = pamela.PAM_CHAUTHTOK(handle, 0)
-    pamela.PAM_END(handle, code)
-    return code
-
-
-def _code_of(process: int, descriptor: int, deadline: float) -> int | TemporaryFailure:
-    """Wait for a check, kill it if it takes too long, and return PAM's code."""
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            os.kill(process, signal.SIGKILL)
-            return TemporaryFailure(Reason.UNREACHABLE, "PAM has not answered in time")
-        said = os.read(descriptor, 1)
-        return said[0] if said else TemporaryFailure(Reason.UNREACHABLE, "PAM ended without an answer")
-    finally:
-        os.close(descriptor)
-        os.waitpid(process, 0)

@@ -73,7 +73,17 @@ def publish(
 def _page(about: dict[str, str], scores: Sequence[Score], whole: dict[str, dict[str, float]]) -> str:
     lines = ["# Results", "", "Written by `make bench`; [README.md](README.md) says what they are.", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in about.items()), ""]
-    lines += [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
+    lines += table(scores)
+    if whole:
+        names = list(next(iter(whole.values())))
+        lines += ["", f"| a whole daemon | {' | '.join(whole)} |", f"|---|{'---|' * len(whole)}"]
+        lines += [f"| {name} | {' | '.join(f'{of[name]:g}' for of in whole.values())} |" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def table(scores: Sequence[Score]) -> list[str]:
+    """Return the lines of a table of scores."""
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     for score in scores:
         cells = [
             *(score.case, str(score.clients), score.daemon, f"{score.of_runs('rate'):,.0f}"),
@@ -83,11 +93,7 @@ def _page(about: dict[str, str], scores: Sequence[Score], whole: dict[str, dict[
             *(f"{score.p99_ratio:.2f}", str(score.wrong)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    if whole:
-        names = list(next(iter(whole.values())))
-        lines += ["", f"| a whole daemon | {' | '.join(whole)} |", f"|---|{'---|' * len(whole)}"]
-        lines += [f"| {name} | {' | '.join(f'{of[name]:g}' for of in whole.values())} |" for name in names]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _plot(file: Path, about: dict[str, str], scores: Sequence[Score]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.support.accounts import COLUMNS, ROWS
 
@@ -89,10 +91,10 @@ while True:
 """
 
 
-def write_program(etc: Path) -> Path:
-    """Write the program, with all accounts whose fields fit lines, as ``authProg`` into `etc`."""
+def write_program(etc: Path, accounts: Iterable[tuple[Any, ...]] = ROWS) -> Path:
+    """Write the program, with those of `accounts` whose fields fit lines, as ``authProg`` into `etc`."""
     rows = []
-    for values in ROWS:
+    for values in accounts:
         row = dict(zip(COLUMNS, values, strict=True))
         if row["username"] and not any("\n" in str(value) or "\t" in str(value) for value in values):
             rows.append(row)
