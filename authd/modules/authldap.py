@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from authd.config.problem import ConfigError, Problem
 from authd.config.remarks import leftovers
 from authd.config.watch import WatchedFile
 from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
-from authd.modules.directory import Directory, Found, escaped
+from authd.modules.directory import Directory, Found
+from authd.modules.entries import Attributes, Entries
 from authd.modules.inquiry import Ask, Find, Inquiry
 from authd.numbers import unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
@@ -76,13 +76,34 @@ class AuthLdap(Module):
         return bool(self._settings.clear)
 
     def find(self, service: bytes, user: bytes) -> Account | None:
+        [finding] = self.find_each([(service, user)])
+        if isinstance(finding, TemporaryFailure):
+            raise finding
+        return finding
+
+    def find_each(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Account | TemporaryFailure | None]:
         self._refresh()
-        found = self._entries_of(user)
+        findings: list[Account | TemporaryFailure | None] = []
+        most = self._surroundings.batch
+        for start in range(0, len(wanted), most):
+            some = wanted[start : start + most]
+            try:
+                entries = self._entries.of_each([user for _, user in some])
+            except TemporaryFailure as failure:
+                # Nobody waits for a server that is down once for every request.
+                return findings + [failure] * (len(wanted) - start)
+            findings += [self._finding(*one, found) for one, found in zip(some, entries, strict=True)]
+        return findings
+
+    def _finding(self, service: bytes, user: bytes, found: Sequence[Found]) -> Account | TemporaryFailure | None:
         if len(found) != 1:
             if found:
                 self._trace(f"{len(found)} entries for one login, which counts as none")
             return None
-        return self._account_of(service, user, found[0])
+        try:
+            return self._account_of(service, user, found[0])
+        except TemporaryFailure as failure:
+            return failure
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         if not self._settings.checks_by_bind:
@@ -115,7 +136,7 @@ class AuthLdap(Module):
         s = self._settings
         wanted = f"(&{s.enumerate_filter}({s.mail}=*))" if s.enumerate_filter else f"({s.mail}=*)"
         for dn, attributes in self._directory.pages(s.base, wanted, self._attributes()):
-            entry = _Attributes(dn, attributes)
+            entry = Attributes(dn, attributes)
             home = entry.first(s.home)
             if not home:
                 continue
@@ -149,38 +170,9 @@ class AuthLdap(Module):
             return reject(Reason.WRONG_PASSWORD, account)
         return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, account.with_clear(password))
 
-    def _entries_of(self, user: bytes) -> list[Found]:
-        s = self._settings
-        attribute, wanted = s.mail, user
-        if s.map_filter and b"@" in user:
-            handle = self._handle_of(user)
-            if handle is None:
-                return []
-            attribute, wanted = s.map_mail, handle
-        elif s.domain and b"@" not in user:
-            wanted = user + b"@" + s.domain.encode("utf-8", "surrogateescape")
-        condition = f"({attribute}={escaped(wanted)})"
-        if s.filter:
-            condition = f"(&{s.filter}{condition})"
-        self._trace(f"LDAP search: {condition}")
-        return self._directory.search(s.base, condition, self._attributes())
-
-    def _handle_of(self, user: bytes) -> bytes | None:
-        """Return what ``LDAP_EMAILMAP`` finds for an address."""
-        s = self._settings
-        name, _, realm = user.partition(b"@")
-        # In one go, so that a name that contains @realm@ stays what it is.
-        pieces = {"@user@": escaped(name), "@realm@": escaped(realm)}
-        condition = "".join(pieces.get(piece, piece) for piece in _PLACEHOLDERS.split(s.map_filter))
-        self._trace(f"LDAP search: {condition}")
-        found = self._directory.search(s.map_base, condition, [s.map_attribute])
-        if len(found) != 1:
-            return None
-        return _Attributes(*found[0]).first(s.map_attribute) or None
-
     def _account_of(self, service: bytes, user: bytes, found: Found) -> DirectoryAccount:
         s = self._settings
-        entry = _Attributes(*found)
+        entry = Attributes(*found)
         uid, gid = self._ids(entry)
         if not uid:
             raise TemporaryFailure(Reason.BAD_UID, found[0])
@@ -206,7 +198,7 @@ class AuthLdap(Module):
             dn=entry.dn,
         )
 
-    def _ids(self, entry: _Attributes) -> tuple[int, int]:
+    def _ids(self, entry: Attributes) -> tuple[int, int]:
         s = self._settings
         uid, gid = entry.first(s.uid_attribute), entry.first(s.gid_attribute)
         return (
@@ -214,7 +206,7 @@ class AuthLdap(Module):
             (s.gid or 0) if gid is None else unsigned(gid),
         )
 
-    def _options(self, entry: _Attributes) -> bytes | None:
+    def _options(self, entry: Attributes) -> bytes | None:
         pairs = [(option, entry.first(attribute)) for attribute, option in self._settings.options]
         return b",".join(b"%b=%b" % (option.encode(), value) for option, value in pairs if value is not None) or None
 
@@ -243,6 +235,7 @@ class AuthLdap(Module):
         self._settings = settings
         surroundings = self._surroundings
         self._directory = Directory(settings, surroundings.ldap_options, surroundings.notice)
+        self._entries = Entries(settings, self._directory, self._attributes(), self._trace)
 
     def _report(self, message: str) -> None:
         self._surroundings.report(f"{self.name}: {message}")
@@ -250,22 +243,3 @@ class AuthLdap(Module):
     def _trace(self, message: str) -> None:
         if self._surroundings.trace is not None:
             self._surroundings.trace(message)
-
-
-_PLACEHOLDERS = re.compile("(@user@|@realm@)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Attributes:
-    """An entry: its name, and what its attributes have."""
-
-    dn: str
-    values: Mapping[str, Sequence[bytes]] = field(repr=False)
-
-    def first(self, name: str) -> bytes | None:
-        """Return the first value of an attribute; ``None`` where there is none."""
-        return next(iter(self.all(name)), None)
-
-    def all(self, name: str) -> Sequence[bytes]:
-        """Return all values of an attribute."""
-        return self.values.get(name.lower(), ()) if name else ()

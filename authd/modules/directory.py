@@ -82,13 +82,21 @@ class Directory:
 
         :raises TemporaryFailure: if no server answers, or one refuses the search.
         """
-        return self._run(
-            lambda connection: _found(
-                connection.search_ext_s(
-                    base, ldap.SCOPE_SUBTREE, filter_text, attributes, timeout=self._settings.timeout
-                )
-            )
-        )
+        [found] = self.search_each(base, [filter_text], attributes)
+        return found
+
+    def search_each(self, base: str, filters: Sequence[str], attributes: Sequence[str]) -> list[list[Found]]:
+        """Return for each of `filters` the entries below `base` that meet it; all are asked before the first is answered.
+
+        :raises TemporaryFailure: as `search`.
+        """
+        timeout = self._settings.timeout
+
+        def ask(connection: LDAPObject) -> list[list[Found]]:
+            messages = [connection.search_ext(base, ldap.SCOPE_SUBTREE, text, attributes) for text in filters]
+            return [_found(connection.result(message, timeout=timeout)[1] or ()) for message in messages]
+
+        return self._run(ask)
 
     def pages(self, base: str, filter_text: str, attributes: Sequence[str]) -> Iterator[Found]:
         """Yield all entries below `base` that meet a filter, asking for `PAGE` of them at once.

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from authd.config.ldaprc import load_ldaprc
+from authd.modules.directory import Directory
+from authd.modules.entries import Entries
 from tests.conftest import opened, require
 from tests.support.accounts import LDAP_ENTRIES
 from tests.support.daemon import Authd, run_command
@@ -95,8 +100,8 @@ def site(root: Path) -> Iterator[Authd]:
     daemon.stop()
 
 
-def _start(site: Authd, uri: str, rc: dict[str, str | None], **settings: str) -> None:
-    write_authdaemonrc(site.etc, site.run, "authldap", daemons="1", **settings)
+def _start(site: Authd, uri: str, rc: dict[str, str | None], **more: str) -> None:
+    write_authdaemonrc(site.etc, site.run, "authldap", daemons="1", **more)
     (site.etc / "authldaprc").write_text(changed(ldaprc(uri), **rc))
     site.start()
 
@@ -210,6 +215,55 @@ def test_more_accounts_than_a_server_gives_at_once_are_listed(site: Authd, root:
         reply = exchange(site.socket, b"ENUMERATE\n")
         assert reply.count(b"@example.org\t") == 1234
         assert reply.endswith(b"\n.\n")
+
+
+USERS = [
+    *(
+        "user@example.org",
+        "USER@example.org",
+        "user @example.org",
+        "it's@example.org",
+        "umläut@example.org",
+        "UMLÄUT@example.org",
+    ),
+    *(
+        "twice@example.org",
+        "Twice@example.org",
+        "both@example.org",
+        "user",
+        "nobody@example.org",
+        "*",
+        "",
+        "bare",
+        "one@x",
+        "two@x",
+    ),
+    *("ONE@x", "\u212b@x", "\u00c5@x", "a\u030a@x", "UPPER@Example.ORG", "upper@example.org"),
+]
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entries]:
+    """What finds entries in a directory with some that are alike."""
+    require("slapd", "slapadd")
+    root = opened(tmp_path_factory.mktemp("entries"))
+    server = Slapd(root / "server")
+    more = [{"login": [b"one@x", b"two@x"], "homedir": b"/h"}, {"login": "\u212b@x".encode(), "homedir": b"/h"}]
+    server.make([*LDAP_ENTRIES, *more])
+    (root / "authldaprc").write_text(ldaprc(server.uri))
+    rc = load_ldaprc(root / "authldaprc")
+    with server:
+        directory = Directory(rc, {}, lambda line: None)
+        yield Entries(rc, directory, ["login", "homedir"], lambda line: None)
+        directory.close()
+
+
+@settings(max_examples=150)
+@given(users=st.lists(st.sampled_from(USERS), max_size=12))
+def test_many_together_are_found_as_each_alone(entries: Entries, users: list[str]) -> None:
+    names = [user.encode() for user in users]
+    alone = [entries.of_each([name])[0] for name in names]
+    assert entries.of_each(names) == alone
 
 
 def test_check_says_what_is_wrong(site: Authd, root: Path) -> None:

@@ -66,6 +66,7 @@ class Slapd(Service):
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 {_schema()}
+loglevel none
 modulepath /usr/lib/ldap
 moduleload back_mdb
 {chr(10).join(self._lines)}
@@ -103,7 +104,8 @@ access to * by self write by * read
     def start(self) -> None:
         """Start the server, made before, and wait until it accepts connections."""
         self.socket.unlink(missing_ok=True)
-        words = ["slapd", "-d", "0", "-f", str(self.root / "slapd.conf")]
+        # Its loop looks at every descriptor that it could have.
+        words = ["prlimit", "--nofile=1024", "slapd", "-d", "0", "-f", str(self.root / "slapd.conf")]
         words += ["-h", f"{self.uri}/ ldapi://{quote(str(self.socket), safe='')}"]
         with (self.root / "server.log").open("ab") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log)

@@ -1,0 +1,133 @@
+"""Which entries of a directory are a user's: one at a time, or many by one search."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from authd.config.ldaprc import LdapSettings
+from authd.modules.directory import Directory, Found, escaped
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """An entry: its name, and what its attributes have."""
+
+    dn: str
+    values: Mapping[str, Sequence[bytes]] = field(repr=False)
+
+    def first(self, name: str) -> bytes | None:
+        """Return the first value of an attribute; ``None`` where there is none."""
+        return next(iter(self.all(name)), None)
+
+    def all(self, name: str) -> Sequence[bytes]:
+        """Return all values of an attribute."""
+        return self.values.get(name.lower(), ()) if name else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What an account is looked up by."""
+
+    attribute: str
+    value: bytes
+
+    @property
+    def assertion(self) -> str:
+        return f"({self.attribute}={escaped(self.value)})"
+
+
+class Entries:
+    """Finds the entries of users.
+
+    :param attributes: that are wanted of each.
+    :param trace: is told each search.
+    """
+
+    def __init__(
+        self, settings: LdapSettings, directory: Directory, attributes: Sequence[str], trace: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._attributes = attributes
+        self._trace = trace
+
+    def of_each(self, users: Sequence[bytes]) -> list[list[Found]]:
+        """Return the entries that are each user's; several may be.
+
+        :raises TemporaryFailure: as `Directory.search`.
+        """
+        keys = [self._key_of(user) for user in users]
+        wanted = list(dict.fromkeys(key for key in keys if key is not None))
+        found = self._together(wanted)
+        rest = [key for key in wanted if key not in found]
+        filters = [self._filter(key.assertion) for key in rest]
+        answers = self._directory.search_each(self._settings.base, filters, self._attributes) if filters else []
+        found.update(zip(rest, answers, strict=True))
+        return [found[key] if key is not None else [] for key in keys]
+
+    def _together(self, keys: Sequence[_Key]) -> dict[_Key, list[Found]]:
+        """Return by one search the entries of those of `keys` for whom that leaves no doubt.
+
+        What the server takes for equal it alone knows.  An entry is somebody's if it has the very bytes; where one is nobody's
+        by that, it may be anybody's, and of keys that are alike to a server that ignores case and blanks, none is asked here.
+        """
+        alike: dict[bytes, list[_Key]] = {}
+        for key in keys:
+            alike.setdefault(_folded(key.value), []).append(key)
+        alone = {key.value: key for [key, *others] in alike.values() if not others}
+        attributes = {key.attribute for key in keys}
+        if len(alone) < 2 or len(attributes) != 1:
+            return {}
+        either = "".join(key.assertion for key in alone.values())
+        [entries] = self._directory.search_each(self._settings.base, [self._filter(f"(|{either})")], self._attributes)
+        [attribute] = attributes
+        found: dict[_Key, list[Found]] = {}
+        for entry in entries:
+            owners = [alone[value] for value in Attributes(*entry).all(attribute) if value in alone]
+            if not owners:
+                return {}
+            for owner in owners:
+                found.setdefault(owner, []).append(entry)
+        return found
+
+    def _filter(self, condition: str) -> str:
+        if self._settings.filter:
+            condition = f"(&{self._settings.filter}{condition})"
+        self._trace(f"LDAP search: {condition}")
+        return condition
+
+    def _key_of(self, user: bytes) -> _Key | None:
+        """Return what the account of a user is looked up by; ``None`` if it has none."""
+        s = self._settings
+        if s.map_filter and b"@" in user:
+            handle = self._handle_of(user)
+            return _Key(s.map_mail, handle) if handle else None
+        if s.domain and b"@" not in user:
+            user += b"@" + s.domain.encode("utf-8", "surrogateescape")
+        return _Key(s.mail, user)
+
+    def _handle_of(self, user: bytes) -> bytes | None:
+        """Return what ``LDAP_EMAILMAP`` finds for an address."""
+        s = self._settings
+        name, _, realm = user.partition(b"@")
+        # In one go, so that a name that contains @realm@ stays what it is.
+        pieces = {"@user@": escaped(name), "@realm@": escaped(realm)}
+        condition = "".join(pieces.get(piece, piece) for piece in _PLACEHOLDERS.split(s.map_filter))
+        self._trace(f"LDAP search: {condition}")
+        found = self._directory.search(s.map_base, condition, [s.map_attribute])
+        return Attributes(*found[0]).first(s.map_attribute) if len(found) == 1 else None
+
+
+_PLACEHOLDERS = re.compile("(@user@|@realm@)")
+
+
+def _folded(value: bytes) -> bytes:
+    """Return what is the same for all that any server may take for equal to `value`."""
+    if value.isascii():
+        return b"".join(value.lower().split())
+    text = unicodedata.normalize("NFKC", value.decode("utf-8", "surrogateescape")).casefold()
+    # Blanks, controls and formats, which count for little or nothing (RFC 4518).
+    return "".join(character for character in text if unicodedata.category(character)[0] not in "ZC").encode()
