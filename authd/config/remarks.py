@@ -20,6 +20,8 @@ _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`[^`]*`")
 _FOREIGN_PARENTHESIS = re.compile(r"[(（][^()（）]*[^\x00-\x7f][^()（）]*[)）]?$")
 _AFTER_NUMBER = re.compile(r"^\d+\s*[(（#;].*$")
 _COMMENT = re.compile(r"\s(#|--\s|//)")
+_FREE_SUFFIXES = ("_URI", "DN", "_FILTER", "_EMAILMAP", "_OPT")
+"""Names of settings that may have anything in them, blanks and parentheses too."""
 _SQL_SUFFIXES = ("_FIELD", "_PWFIELD", "_CLAUSE", "DEFAULTDELIVERY")
 
 
@@ -49,6 +51,8 @@ def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> li
 
 def _leftover(setting: Setting, value: str) -> str:
     """Return the part of `value` that does not look like one; empty if all does."""
+    if setting.name.endswith(_FREE_SUFFIXES) and setting.parse is not leading_number:
+        return ""
     if setting.parse is leading_number:
         return re.sub(r"^\s*\d+\s*", "", value)
     if setting.name.endswith(_SQL_SUFFIXES):

@@ -63,13 +63,7 @@ class AuthLdap(Module):
         except ConfigError:
             # Told by whoever loads the file.
             return []
-        distinguished = ("LDAP_BASEDN", "LDAP_BINDDN", "LDAP_EMAILMAP_BASEDN", "LDAP_URI")
-        # Blanks belong to what these have.
-        return [
-            problem
-            for problem in leftovers(lines, SETTINGS, file)
-            if problem.setting not in distinguished and not problem.setting.endswith(("FILTER", "EMAILMAP"))
-        ]
+        return leftovers(lines, SETTINGS, file)
 
     @property
     def has_cleartext(self) -> bool:

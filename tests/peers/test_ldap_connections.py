@@ -17,7 +17,7 @@ from tests.conftest import opened, require
 from tests.support.accounts import LDAP_ENTRIES
 from tests.support.daemon import Authd, run_command
 from tests.support.processes import wait_until
-from tests.support.slapd import Slapd
+from tests.support.slapd import Entry, Slapd
 from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
 from tests.support.wire import exchange, login, pre
 
@@ -248,7 +248,10 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entries]:
     require("slapd", "slapadd")
     root = opened(tmp_path_factory.mktemp("entries"))
     server = Slapd(root / "server")
-    more = [{"login": [b"one@x", b"two@x"], "homedir": b"/h"}, {"login": "\u212b@x".encode(), "homedir": b"/h"}]
+    more: list[Entry] = [
+        {"login": [b"one@x", b"two@x"], "homedir": b"/h"},
+        {"login": "\u212b@x".encode(), "homedir": b"/h"},
+    ]
     server.make([*LDAP_ENTRIES, *more])
     (root / "authldaprc").write_text(ldaprc(server.uri))
     rc = load_ldaprc(root / "authldaprc")

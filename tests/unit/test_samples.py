@@ -8,8 +8,12 @@ import pytest
 
 from authd.config import authdaemonrc, rcfile
 from authd.config.document import document
+from authd.config.ldaprc import SETTINGS as LDAP_SETTINGS
+from authd.config.ldaprc import load_ldaprc
 from authd.config.mysqlrc import SETTINGS as MYSQL_SETTINGS
 from authd.config.mysqlrc import load_mysqlrc
+from authd.config.pgsqlrc import SETTINGS as PGSQL_SETTINGS
+from authd.config.pgsqlrc import load_pgsqlrc
 from authd.config.remarks import leftovers
 from authd.config.setting import Setting
 from authd.config.sqliterc import SETTINGS as SQLITE_SETTINGS
@@ -30,11 +34,17 @@ def test_the_sample_authdaemonrc() -> None:
     assert settings.login_tempfail == "close"
 
 
-@pytest.mark.parametrize("name", ["authmysqlrc", "authsqliterc"])
+FILES = {
+    "authldaprc": (load_ldaprc, LDAP_SETTINGS),
+    "authmysqlrc": (load_mysqlrc, MYSQL_SETTINGS),
+    "authpgsqlrc": (load_pgsqlrc, PGSQL_SETTINGS),
+    "authsqliterc": (load_sqliterc, SQLITE_SETTINGS),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_sample_module_files(name: str) -> None:
-    load, table = {"authmysqlrc": (load_mysqlrc, MYSQL_SETTINGS), "authsqliterc": (load_sqliterc, SQLITE_SETTINGS)}[
-        name
-    ]
+    load, table = FILES[name]
     load(CONF / name)
     content = (CONF / name).read_text()
     assert leftovers(rcfile.parse(content), table, CONF / name) == []
@@ -42,7 +52,7 @@ def test_the_sample_module_files(name: str) -> None:
     assert "##NAME: MARKER:0\n" in content
 
 
-@pytest.mark.parametrize("table", [authdaemonrc.SETTINGS, MYSQL_SETTINGS, SQLITE_SETTINGS])
+@pytest.mark.parametrize("table", [authdaemonrc.SETTINGS, *(table for _, table in FILES.values())])
 def test_every_setting_has_its_meaning(table: tuple[Setting, ...]) -> None:
     names = [setting.name for setting in table]
     assert len(names) == len(set(names))
