@@ -221,6 +221,39 @@ def test_the_socket_unit(machine: Machine) -> None:
     assert logs_in(machine)
 
 
+def test_the_systems_accounts(machine: Machine) -> None:
+    """Debian's own authdaemonrc names authpam; the unit becomes root by what docs/modules.md says."""
+    place = "/etc/systemd/system/authd.service.d/root.conf"
+    machine.path(place).parent.mkdir(parents=True, exist_ok=True)
+    machine.path(place).write_text(block("../modules", place))
+    machine.path("/etc/pam.d/imap").write_text(
+        "@include common-auth\n@include common-account\n@include common-password\n"
+    )
+    machine.shell("useradd --create-home usera && echo usera:secret | chpasswd")
+    rc = machine.path("/etc/courier/authdaemonrc")
+    kept = rc.read_text()
+
+    def says(password: str, *words: str) -> str:
+        socket = ("--socket", "/run/courier/authdaemon/socket", "-s", "imap")
+        return machine.run("authtest", *socket, "usera", password, *words, check=False).stdout
+
+    try:
+        for module in ("authpam", "authshadow"):
+            rc.write_text(kept.replace("authsqlite", module))
+            machine.shell("systemctl daemon-reload && systemctl restart authd")
+            assert says("secret").startswith("Authentication succeeded."), module
+            assert not says("wrong").startswith("Authentication succeeded."), module
+        rc.write_text(kept.replace("authsqlite", "authpam"))
+        machine.run("systemctl", "restart", "authd")
+        assert "Password change succeeded." in says("secret", "new9Password")
+        assert says("new9Password").startswith("Authentication succeeded.")
+    finally:
+        rc.write_text(kept)
+        machine.path(place).unlink()
+        machine.shell("systemctl daemon-reload && systemctl restart authd")
+    assert logs_in(machine)
+
+
 def test_upgrade_and_purge(machine: Machine) -> None:
     machine.shell("echo '# mine' >>/etc/courier/authdaemonrc")
     before = main_pid(machine)
