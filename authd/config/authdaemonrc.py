@@ -63,7 +63,7 @@ SETTINGS = (
         None,
         'What a client is told when a login can\'t be checked because a database is down: `"fail"` for `FAIL`, as if '
         'the password was wrong; `"close"` for no reply, which clients take for a temporary failure. Without it '
-        "each module does what Courier's does, such as authmysql, which fails, and authsqlite, which closes; on sockets of other protocols than "
+        "each module does what Courier's does: authmysql fails, for one, and authsqlite closes; on sockets of other protocols than "
         "authdaemond it is then a temporary failure.",
     ),
     Setting(
