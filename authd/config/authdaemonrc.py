@@ -63,8 +63,8 @@ SETTINGS = (
         None,
         'What a client is told when a login can\'t be checked because a database is down: `"fail"` for `FAIL`, as if '
         'the password was wrong; `"close"` for no reply, which clients take for a temporary failure. Without it '
-        "each module does what Courier's does: authmysql fails, for one, and authsqlite closes; on sockets of other protocols than "
-        "authdaemond it is then a temporary failure.",
+        "each module does what Courier's does: authmysql fails, for one, and authsqlite closes; on sockets of protocols "
+        "other than authdaemond's it is then a temporary failure.",
     ),
     Setting(
         "AUTHD_DATABASE_TIMEOUT",

@@ -11,8 +11,9 @@ import pwd
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from authd.account import Account, Entry
@@ -53,18 +54,23 @@ class AuthPipe(Module):
         return _account_in(self.ask(client.encode_lookup(service, user)))
 
     def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
-        return (yield from self._account(client.encode_lookup(service, user), Reason.FOUND, Reason.NO_SUCH_USER))
+        encode = partial(_lookup, service, user)
+        return (yield from self._account(encode, Reason.FOUND, Reason.NO_SUCH_USER))
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
-        request = client.encode_login(service, user, password)
-        return (yield from self._account(request, Reason.PASSWORD_MATCHES, Reason.REFUSED))
+        encode = partial(client.encode_login, service, user, password)
+        return (yield from self._account(encode, Reason.PASSWORD_MATCHES, Reason.REFUSED))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
-        request = client.encode_cram(service, user, digest, challenge, response)
-        return (yield from self._account(request, Reason.PASSWORD_MATCHES, Reason.REFUSED))
+        encode = partial(client.encode_cram, service, user, digest, challenge, response)
+        return (yield from self._account(encode, Reason.PASSWORD_MATCHES, Reason.REFUSED))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
-        reply: bytes = yield Ask(self, client.encode_passwd(service, user, old, new))
+        try:
+            request = client.encode_passwd(service, user, old, new)
+        except ValueError as error:
+            return reject(Reason.REFUSED, detail=str(error))
+        reply: bytes = yield Ask(self, request)
         if reply.startswith(b"OK\n"):
             return Answer(Outcome.OK, Reason.PASSWORD_CHANGED)
         return reject(Reason.REFUSED)
@@ -108,7 +114,12 @@ class AuthPipe(Module):
     def close(self) -> None:
         self._stop("")
 
-    def _account(self, request: bytes, found: Reason, rejected: Reason) -> Inquiry[Answer]:
+    def _account(self, encode: Callable[[], bytes], found: Reason, rejected: Reason) -> Inquiry[Answer]:
+        try:
+            request = encode()
+        except ValueError as error:
+            # Other protocols than authdaemond's can carry what would be another field, or another request, here.
+            return reject(Reason.REFUSED, detail=str(error))
         reply: bytes = yield Ask(self, request)
         account = _account_in(reply)
         return reject(rejected) if account is None else Answer(Outcome.OK, found, account)
@@ -125,6 +136,13 @@ class AuthPipe(Module):
             program.end()
             if why:
                 self._surroundings.notice(f"{self.name}: ended {self._program}, {why}")
+
+
+def _lookup(service: bytes, user: bytes) -> bytes:
+    """Return a ``PRE``; raise `ValueError` if that would be another than it is meant to be."""
+    if any(byte in service for byte in b" \n") or b"\n" in user:
+        raise ValueError("a newline, or a blank in a service, can't be sent in a lookup")
+    return client.encode_lookup(service, user)
 
 
 def _account_in(reply: bytes) -> Account | None:

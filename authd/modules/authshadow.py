@@ -9,7 +9,7 @@ from pathlib import Path
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
-from authd.modules.base import Module
+from authd.modules.base import Module, TemporaryFailure
 from authd.modules.inquiry import Inquiry
 from authd.outcome import Answer, Outcome, Reason, reject
 
@@ -24,6 +24,8 @@ class AuthShadow(Module):
     def find(self, service: bytes, user: bytes) -> Account | None:
         account = systemaccounts.find_account(user)
         shadow = systemaccounts.find_shadow(user) if account is not None else None
+        if account is not None and shadow is None and not os.access(SHADOW, os.R_OK):
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{SHADOW} can't be read")
         if account is None or shadow is None:
             return None
         account.crypt = shadow.password

@@ -78,8 +78,8 @@ class Database:
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
                     detail = server_message(error)
                     if secret:
-                        # From the first quote to the last: a value may have quotes in it.
-                        detail = re.sub(r"(['\"]).*\1", r"\1...\1", detail, flags=re.DOTALL)
+                        # A value may have quotes in it, of either kind.
+                        detail = re.sub(r"['\"].*['\"]", "'...'", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
                 self._notice(f"connection to the database was lost ({server_message(error)}), connecting again")
 
