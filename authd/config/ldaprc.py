@@ -45,19 +45,20 @@ def _options(value: str) -> tuple[tuple[str, str], ...]:
     return tuple((attribute.strip(), option.strip()) for attribute, _, option in pairs)
 
 
-def _user(value: str) -> int:
-    try:
-        return int(value) if value.isdecimal() else pwd.getpwnam(value).pw_uid
-    except KeyError:
-        raise ValueError("expected the number or name of a user") from None
+def _number_or_name(kind: str, number_of: Callable[[str], int]) -> Callable[[str], int]:
+    """Return a parser of ids that also takes the name of a `kind`."""
+
+    def parse(value: str) -> int:
+        try:
+            return int(value) if value.isdecimal() else number_of(value)
+        except KeyError:
+            raise ValueError(f"expected the number or name of a {kind}") from None
+
+    return parse
 
 
-def _group(value: str) -> int:
-    try:
-        return int(value) if value.isdecimal() else grp.getgrnam(value).gr_gid
-    except KeyError:
-        raise ValueError("expected the number or name of a group") from None
-
+_user = _number_or_name("user", lambda name: pwd.getpwnam(name).pw_uid)
+_group = _number_or_name("group", lambda name: grp.getgrnam(name).gr_gid)
 
 SETTINGS = (
     Setting(

@@ -8,7 +8,7 @@ from typing import Any
 
 from authd.config.problem import Problem
 from authd.config.setting import Setting, leading_number, text
-from authd.config.sqlrc import SqlSettings, load, shared_settings
+from authd.config.sqlrc import SqlSettings, load, port_problems, shared_settings
 
 PREFIX = "MYSQL_"
 DELIVERY = "MYSQL_DEFAULTDELIVERY_FIELD"
@@ -59,8 +59,4 @@ def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> l
     for name, what in (("MYSQL_USERNAME", "user"), ("MYSQL_DATABASE", "database")):
         if not values[name]:
             problems.append(Problem(file, "not set", f"name the {what} to connect with", lines.get(name), name))
-    if not 0 <= values["MYSQL_PORT"] <= 65535:
-        problems.append(
-            Problem(file, "not a TCP port", "use a number up to 65535", lines.get("MYSQL_PORT"), "MYSQL_PORT")
-        )
-    return problems
+    return problems + port_problems(values, lines, file, "MYSQL_PORT")

@@ -8,7 +8,7 @@ from typing import Any
 
 from authd.config.problem import Problem
 from authd.config.setting import Setting, leading_number, text
-from authd.config.sqlrc import SqlSettings, load, shared_settings
+from authd.config.sqlrc import SqlSettings, load, port_problems, shared_settings
 
 PREFIX = "PGSQL_"
 DELIVERY = "PGSQL_DEFAULTDELIVERY"
@@ -55,8 +55,4 @@ def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> l
         )
     if not values["PGSQL_DATABASE"] and "dbname" not in values["PGSQL_CONNECTION"]:
         problems.append(Problem(file, "not set", "name the database", lines.get("PGSQL_DATABASE"), "PGSQL_DATABASE"))
-    if not 0 <= values["PGSQL_PORT"] <= 65535:
-        problems.append(
-            Problem(file, "not a TCP port", "use a number up to 65535", lines.get("PGSQL_PORT"), "PGSQL_PORT")
-        )
-    return problems
+    return problems + port_problems(values, lines, file, "PGSQL_PORT")

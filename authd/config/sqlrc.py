@@ -125,6 +125,13 @@ def load(
     return _settings(read.values, read.lines, prefix, delivery, file)
 
 
+def port_problems(values: Mapping[str, Any], lines: Mapping[str, int], file: Path, setting: str) -> list[Problem]:
+    """Return what is wrong with the TCP port of a setting, for those who `finish`."""
+    if 0 <= values[setting] <= 65535:
+        return []
+    return [Problem(file, "not a TCP port", "use a number up to 65535", lines.get(setting), setting)]
+
+
 def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]:
     """Return what is missing for the default query, where no clause replaces it."""
     clause, table = f"{prefix}SELECT_CLAUSE", f"{prefix}USER_TABLE"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pymysql
 
-from tests.support.processes import Service, end, free_tcp_port, unix_socket_answers, wait_until
+from tests.support.processes import Server, free_tcp_port, unix_socket_answers, wait_until
 
 
-class MariaDB(Service):
+class MariaDB(Server):
     """One server in `root`, run by the user ``mysql`` where the test is root.
 
     `socket` and `port` stay the same over `stop` and `start`, so that a test can take the database away
@@ -27,7 +27,6 @@ class MariaDB(Service):
         self.socket = root / "mysqld.sock"
         self.port = free_tcp_port()
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
         self._user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
     def _install(self) -> None:
@@ -80,30 +79,6 @@ class MariaDB(Service):
             return unix_socket_answers(self.socket)
 
         wait_until(ready, "MariaDB accepts connections")
-
-    @property
-    def running(self) -> bool:
-        """Whether the server was started and not stopped."""
-        return self._process is not None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
-
-    def stop(self) -> None:
-        """End the server by the process id that `start` kept."""
-        if self._process is not None:
-            end(self._process)
-            self._process = None
-
-    def kill(self) -> None:
-        """End the server as a crash would."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
 
     def connect(self, **arguments: Any) -> pymysql.connections.Connection[Any]:
         """Return a connection of the server's root over its socket, in autocommit."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import psycopg
 
-from tests.support.processes import Service, end, free_tcp_port, tcp_port_answers, wait_until
+from tests.support.processes import Server, end, free_tcp_port, tcp_port_answers, wait_until
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 USER = "postgres"
 SUPERUSER = "root"
 
 
-class Postgres(Service):
+class Postgres(Server):
     """One server in `root`, run by the user ``postgres``, whose database superuser is ``root`` without a password.
 
     `port` stays the same over `stop` and `start`.
@@ -30,7 +30,6 @@ class Postgres(Service):
         self.port = free_tcp_port()
         self._encoding = encoding
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
 
     def _install(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -64,17 +63,6 @@ class Postgres(Service):
 
         wait_until(ready, "PostgreSQL takes questions")
 
-    @property
-    def running(self) -> bool:
-        """Whether the server was started and not stopped."""
-        return self._process is not None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
-
     def stop(self) -> None:
         """End the server, its clients' connections with it."""
         if self._process is not None:
@@ -82,13 +70,6 @@ class Postgres(Service):
             self._process.send_signal(2)
             end(self._process)
             self._process = None
-
-    def kill(self) -> None:
-        """End the server as a crash would, its children too, which notice."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
 
     def connect(self, database: str = "extmail", **arguments: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """Return a connection of the superuser's, in autocommit."""

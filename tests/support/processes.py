@@ -41,6 +41,36 @@ class Service(ABC):
         self.stop()
 
 
+class Server(Service):
+    """A service that is one process, kept as `_process`."""
+
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End the server by the process id that `start` kept."""
+        if self._process is not None:
+            end(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+
 def wait_until(event: Callable[[], bool], what: str, limit: float = LIMIT_SECONDS) -> None:
     """Poll `event` until it is true; fail the test with `what` after `limit` seconds."""
     deadline = time.monotonic() + limit

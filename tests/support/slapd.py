@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.support.processes import Service, end, free_tcp_port, unix_socket_answers, wait_until
+from tests.support.processes import Server, free_tcp_port, unix_socket_answers, wait_until
 
 BASE = "o=example"
 ADMIN = "cn=admin,o=example"
@@ -45,7 +45,7 @@ def _schema() -> str:
     return "\n".join(lines)
 
 
-class Slapd(Service):
+class Slapd(Server):
     """One server in `root`. `port` stays the same over `stop` and `start`.
 
     :param lines: more lines for the server's configuration, before its database.
@@ -57,7 +57,6 @@ class Slapd(Service):
         self.uri = f"{scheme}://127.0.0.1:{self.port}"
         self.socket = root / "ldapi"
         self._lines = lines
-        self._process: subprocess.Popen[bytes] | None = None
 
     def _configure(self) -> None:
         (self.root / "data").mkdir(parents=True)
@@ -116,23 +115,6 @@ access to * by self write by * read
             return unix_socket_answers(self.socket)
 
         wait_until(ready, "slapd accepts connections")
-
-    @property
-    def running(self) -> bool:
-        """Whether the server was started and not stopped."""
-        return self._process is not None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
-
-    def stop(self) -> None:
-        """End the server by the process id that `start` kept."""
-        if self._process is not None:
-            end(self._process)
-            self._process = None
 
     def modify(self, user: str, **values: str | None) -> None:
         """Set attributes of the account whose login is `user`; ``None`` removes one."""
