@@ -90,6 +90,13 @@ class Known:
         """Tell whether it is neither too old nor of a generation before."""
         return self.until > time.monotonic() and self.generation == generations.of(*self.slots)
 
+    def agrees(self, answer: Answer) -> bool:
+        """Tell whether `answer` says the same, but for the password that was given."""
+        own, its = self.step.answer.account, answer.account
+        if answer.outcome is not self.step.answer.outcome or own is None or its is None:
+            return answer.outcome is self.step.answer.outcome is Outcome.REJECT
+        return _without_clear(own) == _without_clear(its)
+
 
 class Table:
     """A bounded number of things known, each for the same time; the oldest goes first.

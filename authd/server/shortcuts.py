@@ -11,8 +11,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from authd.cache import Cache, Known
+from authd.outcome import Answer
 from authd.protocol.conversation import Conversation
 from authd.protocol.request import Login, Lookup, Request
+from authd.server.listing import AccountListing
 from authd.server.log import write_line
 from authd.server.report import line_about
 
@@ -56,15 +58,16 @@ class Shortcuts:
         write_line(shortcut.level, shortcut.line)
         return b"%b%b%b" % (shortcut.head, said[shortcut.start : shortcut.end], shortcut.tail)
 
-    def learn(self, said: bytes, request: Request, conversation: Conversation) -> None:
-        """Take note of the reply to `request`, which was all that a client said, if the cache knows it.
+    def learn(self, said: bytes, request: Request, answer: Answer | AccountListing, conversation: Conversation) -> None:
+        """Take note of the reply to `request`, which was all that a client said, if it is what the cache knows.
 
+        :param answer: what the reply says; not what the cache knows where somebody else learned that meanwhile.
         :param conversation: about to give the reply.
         """
-        if not isinstance(request, Lookup | Login):
+        if not isinstance(request, Lookup | Login) or not isinstance(answer, Answer):
             return
         known = self._cache.known(request)
-        if known is None:
+        if known is None or not known.agrees(answer):
             return
         reply = conversation.output
         head, tail, start, end = reply, b"", 0, 0

@@ -345,7 +345,7 @@ class Worker:
             connection.conversation.answer(request, answer)
             if connection.shortcuts is not None:
                 shortcuts, said = connection.shortcuts
-                shortcuts.learn(said, request, connection.conversation)
+                shortcuts.learn(said, request, answer, connection.conversation)
         except Exception as error:
             self._fail(connection, error)
         else:

@@ -36,7 +36,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def site(root: Path) -> Iterator[Authd]:
-    write_authdaemonrc(root / "etc", root / "run", "authexample")
+    # One worker, which has seen all that the file said.
+    write_authdaemonrc(root / "etc", root / "run", "authexample", daemons="1")
     (root / "run").mkdir()
     (root / "etc" / "accounts.json").write_text(json.dumps(ACCOUNTS))
     daemon = Authd(root / "etc", root / "run")

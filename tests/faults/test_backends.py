@@ -16,7 +16,7 @@ from tests.support.accounts import LDAP_ENTRIES, ROWS, fill_postgres, fill_sqlit
 from tests.support.authprog import write_program
 from tests.support.daemon import Authd
 from tests.support.postgres import PROGRAMS, Postgres
-from tests.support.processes import wait_until
+from tests.support.processes import frozen, wait_until
 from tests.support.slapd import Slapd
 from tests.support.sysconf import ldaprc, pgsqlrc, sqliterc, write_authdaemonrc
 from tests.support.userdb import write as write_userdb
@@ -242,16 +242,10 @@ def test_a_hanging_server_counts_as_down(root: Path, back_end: BackEnd) -> None:
     site.start()
     try:
         assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
-        stopped = _with_children(back_end.server.pid)
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(*_with_children(back_end.server.pid)):
             # The second has to connect anew.
             assert exchange(site.socket, LOOKUP) == b""
             assert exchange(site.socket, LOGIN) == b"FAIL\n"
-        finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
         assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
     finally:
         site.stop()

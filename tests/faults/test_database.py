@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from tests.conftest import opened, require
 from tests.support.accounts import fill
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
+from tests.support.processes import frozen
 from tests.support.site import make_mysql_site
 from tests.support.sysconf import changed, write_authdaemonrc
 from tests.support.wire import exchange, login, passwd, pre
@@ -119,11 +118,8 @@ def test_authd_starts_without_its_database(running: MariaDB, site: Authd) -> Non
 def test_a_hanging_server_counts_as_down(running: MariaDB, site: Authd) -> None:
     _start(site, AUTHD_DATABASE_TIMEOUT="1")
     assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
-    os.kill(running.pid, signal.SIGSTOP)
-    try:
+    with frozen(running.pid):
         assert exchange(site.socket, LOOKUP) == b""
-    finally:
-        os.kill(running.pid, signal.SIGCONT)
     assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
 
 

@@ -33,7 +33,9 @@ def test_make_install(root: Path) -> None:
     etc, home = stage / "etc", stage / PREFIX[1:]
     assert sorted(path.name for path in etc.glob("*.dist")) == [
         "authdaemonrc.dist",
+        "authldaprc.dist",
         "authmysqlrc.dist",
+        "authpgsqlrc.dist",
         "authsqliterc.dist",
     ]
     spool = home / "var" / "spool" / "authdaemon"

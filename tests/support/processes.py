@@ -6,11 +6,14 @@ looks a process up by name.  Waiting is always for an event and always has a lim
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -69,6 +72,24 @@ class Server(Service):
         self._process.kill()
         self._process.wait()
         self._process = None
+
+
+@contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    """Keep processes from going on, all their threads."""
+
+    def stand_still() -> bool:
+        stats = [stat for pid in pids for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return all(") T " in stat.read_text() for stat in stats)
+
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(stand_still, "the processes stand still")
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def wait_until(event: Callable[[], bool], what: str, limit: float = LIMIT_SECONDS) -> None:

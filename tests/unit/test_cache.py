@@ -224,7 +224,7 @@ class Events:
         if not isinstance(request, ChangePassword):
             self.explain(request, conversation.output, asking.begun, asking.forgotten, asking.was_down)
             with clock(self.now):
-                self.shortcuts[asking.worker].learn(asking.said, request, conversation)
+                self.shortcuts[asking.worker].learn(asking.said, request, answer, conversation)
         elif answer.outcome is not Outcome.REJECT and asking.found:
             self.has_to_be_forgotten(login_of(request.user))
 
@@ -306,6 +306,9 @@ CHANGED_BY_ALIAS = (Events.ask, 1, b"alias", NOW, "passwd", True)
 CHANGED_BEHIND = (Events.change_behind_their_backs, b"hashed")
 GOES_ON = (Events.go_on, 0)
 WAITED = (Events.wait, 6.0)
+ASKED_1 = (Events.ask, 1, b"hashed", NOW, "login", False)
+LOGGED_IN_1 = (Events.ask, 1, b"hashed", NOW, "login", True)
+DOWN, UP = (Events.outage, True), (Events.outage, False)
 FLUSHED = (Events.flush, b"hashed", 1)
 
 
@@ -320,6 +323,8 @@ FLUSHED = (Events.flush, b"hashed", 1)
 @example([ASKED, GOES_ON, CHANGED_BEHIND, FLUSHED, GOES_ON, GOES_ON, TRIED_FORMER])
 @example([LOGGED_IN, CHANGED_BEHIND, WAITED, TRIED_FORMER, WAITED, TRIED_FORMER])
 @example([ASKED, GOES_ON, CHANGED_BEHIND, WAITED, GOES_ON, GOES_ON, WAITED, TRIED_FORMER])
+@example([LOGGED_IN_1, ASKED_1, DOWN, GOES_ON, UP, WAITED, LOGGED_IN_1, GOES_ON, LOGGED_IN_1])
+@example([ASKED_1, DOWN, GOES_ON, UP, LOGGED_IN_1, GOES_ON, LOGGED_IN_1])
 @given(st.lists(st.one_of(ASK, ASK, ASK, GO_ON, HAPPENING), min_size=30, max_size=90))
 def test_whatever_the_order_of_events(happens: list[tuple[Callable[..., None], Any]]) -> None:
     events = Events()
@@ -359,10 +364,11 @@ def test_no_password_is_kept(user: bytes) -> None:
         conversation.receive(said)
         request = conversation.next_request()
         assert request is not None
-        answer = responder.respond(request, conversation)
-        assert isinstance(answer, Generator)
-        conversation.answer(request, settle_one(answer))
-        shortcuts.learn(said, request, conversation)
+        inquiry = responder.respond(request, conversation)
+        assert isinstance(inquiry, Generator)
+        answer = settle_one(inquiry)
+        conversation.answer(request, answer)
+        shortcuts.learn(said, request, answer, conversation)
         remembered = isinstance(request, Login) or user == b"hashed"
         assert (shortcuts.reply_to(said) == conversation.output) == remembered
     module.accounts.clear()
