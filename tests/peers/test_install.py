@@ -43,7 +43,14 @@ def test_make_install(root: Path) -> None:
     rc = (etc / "authdaemonrc.dist").read_text()
     assert f"\nauthdaemonvar={PREFIX}/var/spool/authdaemon\n" in rc
     assert '\nAUTHD_USER="postfix"\n' in rc
-    for name in ("sbin/authdaemond", "sbin/authtest", "sbin/authenumerate", "sbin/authpasswd", "bin/authd"):
+    for name in (
+        "sbin/authdaemond",
+        "sbin/authtest",
+        "sbin/authenumerate",
+        "sbin/authpasswd",
+        "sbin/userdb",
+        "bin/authd",
+    ):
         assert os.access(home / name, os.X_OK)
     assert {page.name for page in home.glob("share/man/man*/*")} == {page.name for page in PAGES}
     assert f"{PREFIX}/sbin/authdaemond" in (etc / "init.d" / "courier-authlib").read_text()
@@ -112,11 +119,17 @@ def test_there_is_a_page_for_every_command_and_kind_of_file() -> None:
             "authmysqlrc.5",
             "authpasswd.1",
             "authtest.1",
+            "makeuserdb.8",
+            "pw2userdb.8",
+            "userdb.8",
+            "userdbpw.8",
         )
     ]
 
 
-@pytest.mark.parametrize("name", ["authdaemond", "authd", "authtest", "authenumerate", "authpasswd"])
+@pytest.mark.parametrize(
+    "name", ["authdaemond", "authd", "authtest", "authenumerate", "authpasswd", "makeuserdb", "pw2userdb", "userdbpw"]
+)
 def test_manual_pages_have_every_option(name: str) -> None:
     (page,) = (page for page in PAGES if page.stem == name)
     text = page.read_text().replace("\\-", "-")
