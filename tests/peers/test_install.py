@@ -136,7 +136,10 @@ def test_manual_pages_have_every_option(name: str) -> None:
     helps = [run_command(name, "--help")[1]]
     if name == "authd":
         helps += [run_command(name, command, "--help")[1] for command in ("check", "doctor", "deliver")]
-    options = {option for said in helps for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", said)} - {"-h", "--help"}
+    options = {option for said in helps for option in re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", said)} - {
+        "-h",
+        "--help",
+    }
     assert options
     for option in options:
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), option
