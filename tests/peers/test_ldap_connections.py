@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authd.config.ldaprc import load_ldaprc
-from authd.modules.directory import Directory
-from authd.modules.entries import Entries
 from tests.conftest import opened, require
 from tests.support.accounts import LDAP_ENTRIES
 from tests.support.daemon import Authd, run_command
@@ -20,6 +18,11 @@ from tests.support.processes import wait_until
 from tests.support.slapd import Entry, Slapd
 from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
 from tests.support.wire import exchange, login, pre
+
+pytest.importorskip("ldap")
+
+from authd.modules.directory import Directory
+from authd.modules.entries import Entries
 
 USER = "user@example.org"
 LOOKUP = pre(USER)
