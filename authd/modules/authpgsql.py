@@ -65,7 +65,7 @@ class AuthPgsql(SqlModule):
         timeout = self._surroundings.timeout
         parameters = {"connect_timeout": timeout, **_connection_parameters(settings)}
         connection = _Connection.connect(
-            # Whole statements each time: what is prepared would be lost behind a pooler, and outlived by an altered table.
+            # Whole statements each time: what is prepared would be outlived by an altered table.
             "",
             autocommit=True,
             prepare_threshold=None,
