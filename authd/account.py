@@ -44,8 +44,8 @@ class Account:
     clear: bytes | None = field(default=None, repr=False)
     tells_uid: bool = True
 
-    def with_clear(self, password: bytes) -> Account:
-        """Return the account with `password` for its cleartext password."""
+    def with_clear(self, password: bytes | None) -> Account:
+        """Return the account with `password` for its cleartext password, and without what a module knows of it besides."""
         return Account(
             self.address,
             self.uid,

@@ -231,8 +231,7 @@ class Cache:
                 return
             slots = (slot, slot if account.address is None else self._generations.slot(account.address))
             mac = self._mac_of(request) if isinstance(request, Login) else b""
-            if mac:
-                account = _without_clear(account)
+            account = account.with_clear(None if mac else account.clear)
             bare = Step(step.module, replace(step.answer, account=account))
             self._put(self._accounts, key, Known(bare, slots, self._generations.of(*slots), mac), since, asked)
             return
@@ -286,4 +285,4 @@ def _still_holds(known: Known, step: Step) -> bool:
 
 
 def _without_clear(account: Account) -> Account:
-    return replace(account, clear=None)
+    return account.with_clear(None)

@@ -14,6 +14,7 @@ from authd.modules.inquiry import Ask, Check, Find, Inquiry
 from authd.passwords import Verdict, form_of, verify
 
 T = TypeVar("T")
+N = TypeVar("N", Find, Ask)
 
 SLOW_CHECK_SECONDS = 0.02
 """Checks that take longer than this in all hold up whoever waits behind them."""
@@ -105,10 +106,7 @@ class Together:
 
     def _find(self, wanted: Sequence[tuple[int, Find]]) -> Iterator[tuple[int, Account | Exception | None]]:
         """Yield the findings, asking each module once about all that it is wanted for."""
-        by_module: dict[Module, list[tuple[int, Find]]] = {}
-        for place, find in wanted:
-            by_module.setdefault(find.module, []).append((place, find))
-        for module, finds in by_module.items():
+        for module, finds in _by_module(wanted):
             # The first question, which connects, is no measure of the others.
             first, wait = module not in self._wait_of_module, self._wait_of_module.get(module)
             if wait is not None and wait > SLOW_FIND_SECONDS:
@@ -122,10 +120,7 @@ class Together:
 
     def _ask(self, wanted: Sequence[tuple[int, Ask]]) -> Iterator[tuple[int, Any]]:
         """Yield what the back ends say, asking each module once about all that it is asked."""
-        by_module: dict[Module, list[tuple[int, Ask]]] = {}
-        for place, ask in wanted:
-            by_module.setdefault(ask.module, []).append((place, ask))
-        for module, asks in by_module.items():
+        for module, asks in _by_module(wanted):
             self._pause()
             began = time.monotonic()
             try:
@@ -169,6 +164,14 @@ class Together:
 
     def _learn_check(self, seconds: float) -> None:
         self.check_seconds += WEIGHT * (seconds - self.check_seconds)
+
+
+def _by_module(wanted: Sequence[tuple[int, N]]) -> Iterable[tuple[Module, list[tuple[int, N]]]]:
+    """Return each module with what it is asked, in the order in which it was first."""
+    by_module: dict[Module, list[tuple[int, N]]] = {}
+    for place, need in wanted:
+        by_module.setdefault(need.module, []).append((place, need))
+    return by_module.items()
 
 
 def _found(finds: Sequence[Find]) -> Sequence[Account | Exception | None]:

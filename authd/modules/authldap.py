@@ -231,9 +231,6 @@ class AuthLdap(Module):
         self._directory = Directory(settings, surroundings.ldap_options, surroundings.notice)
         self._entries = Entries(settings, self._directory, self._attributes(), self._trace)
 
-    def _report(self, message: str) -> None:
-        self._surroundings.report(f"{self.name}: {message}")
-
     def _trace(self, message: str) -> None:
         if self._surroundings.trace is not None:
             self._surroundings.trace(message)

@@ -50,12 +50,7 @@ class AuthPam(Module):
         self._processes = PamProcesses(surroundings.timeout)
 
     def find(self, service: bytes, user: bytes) -> Account | None:
-        account = systemaccounts.find_account(user)
-        if account is not None:
-            shadow = systemaccounts.find_shadow(user)
-            if shadow is not None:
-                account.crypt = shadow.password
-        return account
+        return systemaccounts.find_shadowed(user)
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
         return (yield from self._checked(PamCheck(service, user, password, remote_ip), Reason.PASSWORD_MATCHES))

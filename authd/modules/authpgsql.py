@@ -18,16 +18,15 @@ from authd.config.pgsqlrc import SETTINGS, load_pgsqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.inquiry import Inquiry
-from authd.modules.sql import SqlModule, with_home
+from authd.modules.sql import HomelessLogins
 from authd.modules.sqltext import POSTGRESQL
 from authd.numbers import whole_unsigned
-from authd.outcome import Answer, Reason
+from authd.outcome import Reason
 
 T = TypeVar("T")
 
 
-class AuthPgsql(SqlModule):
+class AuthPgsql(HomelessLogins):
     """Accounts in a PostgreSQL table.
 
     Unlike authmysql, Courier's module of this name lets uid and gid be 0, takes what is not a number there for a temporary
@@ -100,12 +99,6 @@ class AuthPgsql(SqlModule):
 
     def is_enumerated(self, columns: Sequence[bytes | None]) -> bool:
         return bool(columns[0] and columns[3])
-
-    def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
-        return with_home((yield from super().lookup(service, user)))
-
-    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
-        return with_home((yield from super().cram(service, user, digest, challenge, response)))
 
     def _set_character_set(self, connection: psycopg.Connection[Any], settings: SqlSettings) -> None:
         wanted = settings.values["PGSQL_CHARACTER_SET"]

@@ -1,7 +1,7 @@
 """authpipe: accounts that a program of the site's own knows.
 
 The program is ``authProg`` beside authdaemonrc.  It reads requests of the authdaemond protocol from its standard input, one after
-the other, and writes the replies to its standard output; see ``docs/modules/authpipe.md``.
+the other, and writes the replies to its standard output; see ``docs/modules.md``.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ class AuthPipe(Module):
         self._program = surroundings.sysconfdir / PROGRAM
         self._running: _Program | None = None
         if not os.access(self._program, os.X_OK):
-            surroundings.report(
-                f"{self.name}: {self._program} is no program that can be run, so that there is no account"
-            )
+            self._report(f"{self._program} is no program that can be run, so that there is no account")
 
     @property
     def has_cleartext(self) -> bool:

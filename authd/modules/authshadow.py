@@ -10,7 +10,8 @@ from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
 from authd.modules.base import Module, TemporaryFailure
-from authd.modules.inquiry import Inquiry
+from authd.modules.inquiry import Find, Inquiry
+from authd.modules.systemaccounts import SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
 
 SHADOW = Path("/etc/shadow")
@@ -22,24 +23,24 @@ class AuthShadow(Module):
     name = "authshadow"
 
     def find(self, service: bytes, user: bytes) -> Account | None:
-        account = systemaccounts.find_account(user)
-        shadow = systemaccounts.find_shadow(user) if account is not None else None
-        if account is not None and shadow is None and not os.access(SHADOW, os.R_OK):
+        account = systemaccounts.find_shadowed(user)
+        if account is None or account.shadow is not None:
+            return account
+        if not os.access(SHADOW, os.R_OK):
             raise TemporaryFailure(Reason.UNREACHABLE, f"{SHADOW} can't be read")
-        if account is None or shadow is None:
-            return None
-        account.crypt = shadow.password
-        return account
+        return None
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
-        answer = yield from super().login(service, user, password)
-        shadow = systemaccounts.find_shadow(user)
-        if answer.reason is Reason.UNUSABLE_HASH and shadow is not None and shadow.locked:
-            return reject(Reason.LOCKED, answer.account)
+        account: SystemAccount | None = yield Find(self, service, user)
+        if account is None or account.shadow is None:
+            return (yield from self.nobody(password))
+        answer = yield from self._compare(account, password)
+        if answer.reason is Reason.UNUSABLE_HASH and account.shadow.locked:
+            return reject(Reason.LOCKED, account)
         if answer.outcome is not Outcome.OK:
             return answer
-        reason = Reason.NO_SUCH_USER if shadow is None else shadow.refusal(systemaccounts.today())
-        return answer if reason is None else reject(reason, answer.account)
+        reason = account.shadow.refusal(systemaccounts.today())
+        return answer if reason is None else reject(reason, account)
 
     def enumerate(self) -> Iterator[Entry]:
         return systemaccounts.entries()

@@ -18,15 +18,14 @@ from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.inquiry import Inquiry
-from authd.modules.sql import SqlModule, Unbindable, with_home
+from authd.modules.sql import HomelessLogins, Unbindable
 from authd.modules.sqltext import SQLITE
 from authd.modules.statements import Clause, Query
 from authd.numbers import MAX_UID, atoi, unsigned
-from authd.outcome import Answer, Reason
+from authd.outcome import Reason
 
 
-class AuthSqlite(SqlModule):
+class AuthSqlite(HomelessLogins):
     """Accounts in an SQLite table.
 
     Unlike authmysql, Courier's module of this name lets uid and gid be 0, sends fields that are empty, and takes several rows
@@ -90,12 +89,6 @@ class AuthSqlite(SqlModule):
         # Courier's module reads the ids of an enumeration by another function than those of a lookup.
         uid, gid = (atoi(column or b"") % (MAX_UID + 1) for column in columns[1:3])
         return replace(super().entry_of(columns), uid=uid, gid=gid)
-
-    def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
-        return with_home((yield from super().lookup(service, user)))
-
-    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
-        return with_home((yield from super().cram(service, user, digest, challenge, response)))
 
     def _refresh(self) -> None:
         super()._refresh()

@@ -196,6 +196,10 @@ class Module(ABC):
         yield Check(password, self._typical_hash)
         return reject(Reason.NO_SUCH_USER)
 
+    def _report(self, message: str) -> None:
+        """Tell the log of something that the administrator must mend."""
+        self._surroundings.report(f"{self.name}: {message}")
+
     def _compare(self, account: Account, password: bytes) -> Inquiry[Answer]:
         """Check `password` against the account's hash, or against its cleartext where there is no hash; see `clear_first`."""
         if account.crypt and not (self.clear_first and account.clear):

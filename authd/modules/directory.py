@@ -130,7 +130,7 @@ class Directory:
             # A bind without a password succeeds: it is an anonymous one.
             return False
         try:
-            self._on_new(lambda connection: self._bind(connection, dn, password))
+            self._on_new(lambda connection: connection.simple_bind_s(dn, password))
         except REFUSED:
             return False
         except ldap.LDAPError as error:
@@ -149,7 +149,7 @@ class Directory:
             return
 
         def bind_and_modify(connection: LDAPObject) -> None:
-            self._bind(connection, dn, password)
+            connection.simple_bind_s(dn, password)
             connection.modify_s(dn, changes)
 
         try:
@@ -181,7 +181,7 @@ class Directory:
             settings = self._settings
             if settings.binds:
                 password = settings.bind_password.encode("utf-8", "surrogateescape")
-                self._bind(connection, settings.bind_dn, password)
+                connection.simple_bind_s(settings.bind_dn, password)
             return connection, question(connection)
 
         try:
@@ -237,9 +237,6 @@ class Directory:
         if settings.starts_tls:
             connection.start_tls_s()
         return connection
-
-    def _bind(self, connection: LDAPObject, dn: str, password: bytes) -> None:
-        connection.simple_bind_s(dn, password)
 
 
 def described(error: ldap.LDAPError) -> str:

@@ -21,6 +21,7 @@ from authd.config.watch import WatchedFile
 from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
 from authd.modules.batch import Rows, rows_of_many
 from authd.modules.database import Database
+from authd.modules.inquiry import Inquiry
 from authd.modules.sqltext import Syntax, shown, unknown_variables
 from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
 from authd.numbers import unsigned
@@ -279,9 +280,6 @@ class SqlModule(Module):
             lambda: self.connect(settings), self.dialect(), surroundings.timeout, surroundings.notice
         )
 
-    def _report(self, message: str) -> None:
-        self._surroundings.report(f"{self.name}: {message}")
-
     def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:
         if self._surroundings.trace is not None:
             self._surroundings.trace(f"SQL {kind}: {shown(statement.parts, values)}")
@@ -301,7 +299,17 @@ class SqlModule(Module):
         return "correct the expression or clause, or the table"
 
 
-def with_home(answer: Answer) -> Answer:
+class HomelessLogins(SqlModule):
+    """A module that lets an account without a home log in, and rejects it otherwise, as some of Courier's do."""
+
+    def lookup(self, service: bytes, user: bytes) -> Inquiry[Answer]:
+        return _with_home((yield from super().lookup(service, user)))
+
+    def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
+        return _with_home((yield from super().cram(service, user, digest, challenge, response)))
+
+
+def _with_home(answer: Answer) -> Answer:
     """Return a reject in place of an account without a home, which a login alone may have in some of Courier's modules."""
     if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
         return reject(Reason.NO_HOME, answer.account)

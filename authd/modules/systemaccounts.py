@@ -73,7 +73,27 @@ def today() -> int:
     return int(time.time()) // DAY_SECONDS
 
 
-def find_account(user: bytes) -> Account | None:
+@dataclass(slots=True)
+class SystemAccount(Account):
+    """An account of the system.
+
+    :param shadow: what the shadow file has on it; ``None`` where it has nothing, or was not asked.
+    """
+
+    shadow: Shadow | None = field(default=None, kw_only=True)
+
+
+def find_shadowed(user: bytes) -> SystemAccount | None:
+    """Return the account of a system user, its hash from the shadow file where that has one; raises as `find_account`."""
+    account = find_account(user)
+    if account is not None:
+        account.shadow = find_shadow(user)
+        if account.shadow is not None:
+            account.crypt = account.shadow.password
+    return account
+
+
+def find_account(user: bytes) -> SystemAccount | None:
     """Return the account of a system user, its hash from the password file; ``None`` if there is no such user.
 
     :raises TemporaryFailure: if the system can't tell.
@@ -86,7 +106,7 @@ def find_account(user: bytes) -> Account | None:
         return None
     except OSError as error:
         raise TemporaryFailure(Reason.UNREACHABLE, f"getpwnam: {error.strerror}") from None
-    return Account(
+    return SystemAccount(
         os.fsencode(entry.pw_name),
         entry.pw_uid,
         entry.pw_gid,
