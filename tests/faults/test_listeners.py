@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import require
 from tests.support.daemon import Authd, run_command
-from tests.support.processes import wait_until
+from tests.support.processes import asleep, wait_until
 from tests.support.site import GOOD, USER, make_site
 from tests.support.sysconf import write_authdaemonrc
 from tests.support.wire import exchange, login, pre, read_to_end
@@ -82,6 +82,8 @@ def test_clients_who_stay_are_dealt_out(several: Authd) -> None:
     with ExitStack() as stack:
         workers = []
         for _ in range(30):
+            # The kernel wakes the worker that has waited longest; one that still runs does not wait.
+            wait_until(lambda: all(asleep(pid) for pid in several.workers()), "all workers wait for clients")
             client = stack.enter_context(connect(several.run / "userdb"))
             greeting = read_until(client, b"\n")
             while b"SPID" not in greeting:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import opened, require
+from tests.support.courier import DAEMON
 from tests.support.mariadb import MariaDB
 from tests.support.pair import Pair
-from tests.support.sysconf import changed, edit, mysqlrc
+from tests.support.sysconf import changed, edit, mysqlrc, write_authdaemonrc
 from tests.support.wire import exchange, login, passwd, pre
 
 USER = "user@example.org"
@@ -255,13 +257,28 @@ BROKEN: dict[str, dict[str, str | None]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def lone_pair(extmail: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both daemons with one worker each, so that the worker asked first is the one that sees the edit."""
+    require("unshare", DAEMON)
+    root = opened(tmp_path_factory.mktemp("lone"))
+    write_authdaemonrc(root / "etc", root / "authd", daemons="1")
+    (root / "etc" / "authmysqlrc").write_text(mysqlrc(extmail.socket))
+    with Pair(root, root / "etc", root / "authd") as both:
+        yield both
+
+
 @pytest.mark.parametrize("settings", BROKEN.values(), ids=BROKEN)
-def test_a_broken_edit_changes_nothing(pair: Pair, rc: str, settings: dict[str, str | None]) -> None:
-    before = exchange(pair.authd.socket, LOOKUP)
+def test_a_broken_edit_changes_nothing(lone_pair: Pair, extmail: MariaDB, settings: dict[str, str | None]) -> None:
+    pair, rc = lone_pair, mysqlrc(extmail.socket)
+    edit(pair.etc / "authmysqlrc", rc)
+    # A process of Courier's that is asked for the first time has no settings to fall back to.
+    before = pair.ask(LOOKUP)
     logged = len(pair.authd.logged())
     edit(pair.etc / "authmysqlrc", changed(rc, **settings))
-    courier, authd = pair.ask(LOOKUP)
-    assert authd == courier == before
+    assert before[0] == before[1]
+    assert before[0].startswith(b"UID=1000\n")
+    assert pair.ask(LOOKUP) == before
     name = next(iter(settings))
     assert re.search(
         rf"ERR: authmysql: \S*authmysqlrc(:\d+)?: {name}: .*; .*stay in force", pair.authd.logged()[logged:]

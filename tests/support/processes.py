@@ -92,6 +92,11 @@ def frozen(*pids: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+def asleep(pid: int) -> bool:
+    """Tell whether a process waits for something, by its state in proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def wait_until(event: Callable[[], bool], what: str, limit: float = LIMIT_SECONDS) -> None:
     """Poll `event` until it is true; fail the test with `what` after `limit` seconds."""
     deadline = time.monotonic() + limit

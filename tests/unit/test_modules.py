@@ -193,10 +193,19 @@ def test_unknown_modules_are_left_out_and_told() -> None:
     with pytest.raises(UnknownModules, match=", ".join(CLASSES)):
         make_modules(["authnone"], surroundings(told))
     assert told == ["authmodulelist: there is no module authnone; there are " + ", ".join(CLASSES)]
-    for name in CLASSES:
-        module = module_class(name, Path("authdaemonrc"))
-        assert module is not None
-        assert module.name == name
+
+
+LIBRARIES = {"authldap": "ldap", "authpgsql": "psycopg"}
+"""Modules whose library is an extra, and what it is imported as."""
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_module_is_loaded_by_its_name(name: str) -> None:
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name])
+    module = module_class(name, Path("authdaemonrc"))
+    assert module is not None
+    assert module.name == name
 
 
 @pytest.mark.parametrize(
