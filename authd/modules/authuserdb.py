@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from pathlib import Path
@@ -18,13 +19,10 @@ from authd.passwords import hash_like
 from authd.passwords.hmacstate import DIGESTS, HmacUnavailable, hmac_state, verify_hmac_state
 from authd.userdb.build import build, data_file, shadow_file
 from authd.userdb.gdbm import Gdbm, GdbmError
-from authd.userdb.record import Fields, parse_fields
+from authd.userdb.record import NEEDED, Fields, is_damaged, is_damaged_secret, parse_fields
 from authd.userdb.source import SourceError, edit
 
 SYSTEM = b"systempw"
-
-NEEDED = (b"home", b"uid", b"gid")
-"""Fields without which a record is no account."""
 
 
 @dataclass(slots=True)
@@ -50,8 +48,8 @@ class AuthUserdb(Module):
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
         self._source = surroundings.sysconfdir / "userdb"
-        self._data = _DataFile(data_file(self._source))
-        self._shadow = _DataFile(shadow_file(self._source))
+        self._data = _DataFile(data_file(self._source), is_damaged)
+        self._shadow = _DataFile(shadow_file(self._source), is_damaged_secret)
 
     @property
     def has_cleartext(self) -> bool:
@@ -122,7 +120,8 @@ class AuthUserdb(Module):
             return
         for data in (self._data, self._shadow):
             try:
-                data.get(b"no-such-user")
+                for user in list(data):
+                    data.get(user)
             except TemporaryFailure as failure:
                 yield Problem(data.file, failure.detail, "let the daemon's user read it, or run makeuserdb")
 
@@ -185,25 +184,37 @@ def _id(value: bytes) -> int:
 
 
 class _DataFile:
-    """A compiled file, opened again when it was replaced."""
+    """A compiled file, opened again when it was replaced.
 
-    def __init__(self, file: Path) -> None:
+    :param is_damaged: tells of a record whether it is none that makeuserdb writes.
+    """
+
+    def __init__(self, file: Path, is_damaged: Callable[[bytes, bytes], bool]) -> None:
         self.file = file
+        self._is_damaged = is_damaged
         self._stamp: tuple[int, int, int] | None = None
         self._open: Gdbm | None = None
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`; ``None`` if there is none, or no file.
 
-        :raises TemporaryFailure: if the file can't be read.
+        :raises TemporaryFailure: if the file can't be read, or is damaged.
         """
         current = self._current()
-        return None if current is None else current.get(key)
+        if current is None:
+            return None
+        with self._told():
+            value = current.get(key)
+        if value is not None and self._is_damaged(key, value):
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: damaged record; run makeuserdb")
+        return value
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all keys; raises as `get`."""
         current = self._current()
-        return iter(() if current is None else current)
+        if current is not None:
+            with self._told():
+                yield from current
 
     def close(self) -> None:
         """Close the file; the next question opens it again."""
@@ -222,9 +233,16 @@ class _DataFile:
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
             self.close()
-            try:
+            with self._told():
                 self._open = Gdbm(self.file)
-            except GdbmError as error:
-                raise TemporaryFailure(Reason.UNREACHABLE, str(error)) from None
             self._stamp = stamp
         return self._open
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Make a temporary failure of what the file raises; the next question opens it anew, since libgdbm gives up at once."""
+        try:
+            yield
+        except GdbmError as error:
+            self.close()
+            raise TemporaryFailure(Reason.UNREACHABLE, str(error)) from None

@@ -24,8 +24,8 @@ def build(source: Path) -> None:
 
     :raises SourceError: if something is wrong with its text, or its files can't be written.
     """
-    _check(source)
     try:
+        _check(source)
         with locked(source.with_name(f"{source.name}.lock")):
             _build(source)
     except (GdbmError, OSError) as error:
@@ -49,6 +49,8 @@ def _build(source: Path) -> None:
         with Gdbm(temporary[0], True, 0o644) as data, Gdbm(temporary[1], True, 0o600) as shadow:
             for file in files_of(source):
                 _add_records(file, _location(source, file), data, shadow)
+            data.finish()
+            shadow.finish()
         for path, (target, mode) in zip(temporary, targets, strict=True):
             path.chmod(mode)
             path.replace(target)

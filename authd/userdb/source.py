@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, bytes, bytes]]:
     :raises SourceError: if the file can't be read, or a line is no record.
     """
     try:
-        content = file.read_bytes()
+        content = _content(file)
     except OSError as error:
         raise SourceError(f"{file}: can't be read: {error.strerror}") from None
     for number, line in enumerate(content.split(b"\n"), 1):
@@ -36,6 +38,14 @@ def lines_of(file: Path) -> Iterator[tuple[int, bytes, bytes]]:
             raise SourceError(f"{file}:{number}: {error}") from None
         if record is not None:
             yield number, *record
+
+
+def _content(file: Path) -> bytes:
+    """Return what is in a regular file; a FIFO or a device raises `OSError`, since reading it may wait for ever."""
+    with open(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return opened.read()
 
 
 def files_of(source: Path) -> list[Path]:
@@ -58,7 +68,7 @@ def edit(file: Path, name: bytes, change: Change) -> None:
     """
     try:
         with locked(file.with_name(f".lock.{file.name}")):
-            content = file.read_bytes() if file.exists() else b""
+            content = _content(file) if file.exists() else b""
             _replace(file, b"".join(_edited(content, name, change)))
     except OSError as error:
         raise SourceError(f"{file}: can't be changed: {error.strerror}") from None

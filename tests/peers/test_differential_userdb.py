@@ -178,3 +178,13 @@ class TestDeliberateDifferences:
         (pair.etc / "userdb.dat").write_bytes(b"nonsense" * 1000)
         assert pair.ask(pre("user@example.org")) == (b"FAIL\n", b"")
         wait_until(lambda: "userdb.dat: " in pair.authd.logged(), "the log says why")
+
+    def test_a_damaged_file_is_no_missing_account(self, pair: Pair, anew: None) -> None:
+        """libgdbm finds nothing in a bucket that was zeroed, and calls that *item not found*."""
+        file = pair.etc / "userdb.dat"
+        content = bytearray(file.read_bytes())
+        for start in range(8192, len(content), 4096):
+            content[start : start + 4096] = bytes(4096)
+        file.write_bytes(content)
+        assert pair.ask(pre("user@example.org")) == (b"FAIL\n", b"")
+        wait_until(lambda: "userdb.dat: damaged" in pair.authd.logged(), "the log says why")
