@@ -120,21 +120,22 @@ class Table:
         self.drop(key)
         return None
 
-    def put(self, key: Hashable, known: Known, asked: float) -> None:
+    def put(self, key: Hashable, known: Known, asked: float, max_age: float) -> None:
         """Keep something, in place of what was known by `key`.
 
         :param asked: when it was asked for, in seconds of the monotonic clock; it may have been so since then.
+        :param max_age: seconds after which it must go before its time.
         """
         self.drop(key)
         if not self._seconds:
             return
-        # All live equally long, so that the first is the next to go.
+        # Nearly all live equally long, so that the first is the next to go; of the others `get` sees that their time is up.
         while self._known:
             first = next(iter(self._known))
             if len(self._known) < self._size and self._known[first].until > asked:
                 break
             self.drop(first)
-        known.until = asked + self._seconds
+        known.until = asked + min(self._seconds, max_age)
         self._known[key] = known
 
     def drop(self, key: Hashable) -> None:
@@ -226,30 +227,36 @@ class Cache:
         account = step.answer.account
         slot = self._generations.slot(request.user)
         if decision.outcome is Outcome.OK and account is not None:
-            if Outcome.TEMPFAIL in outcomes or (isinstance(request, Lookup) and account.clear):
+            if Outcome.TEMPFAIL in outcomes or decision.max_age <= 0 or (isinstance(request, Lookup) and account.clear):
                 self._accounts.drop(key)
                 return
             slots = (slot, slot if account.address is None else self._generations.slot(account.address))
             mac = self._mac_of(request) if isinstance(request, Login) else b""
             account = account.with_clear(None if mac else account.clear)
             bare = Step(step.module, replace(step.answer, account=account))
-            self._put(self._accounts, key, Known(bare, slots, self._generations.of(*slots), mac), since, asked)
+            learned = Known(bare, slots, self._generations.of(*slots), mac)
+            self._put(self._accounts, key, learned, since, asked, decision.max_age)
             return
         known = self._accounts.get(key)
         if known is not None and not _still_holds(known, step):
             self._accounts.drop(key)
-        if decision.steps and all(step.answer.reason is Reason.NO_SUCH_USER for step in decision.steps):
+        if (
+            decision.max_age > 0
+            and decision.steps
+            and all(step.answer.reason is Reason.NO_SUCH_USER for step in decision.steps)
+        ):
             slots = (slot, slot)
-            self._put(self._nobodies, key, Known(step, slots, self._generations.of(*slots)), since, asked)
+            learned = Known(step, slots, self._generations.of(*slots))
+            self._put(self._nobodies, key, learned, since, asked, decision.max_age)
 
-    def _put(self, table: Table, key: Hashable, known: Known, since: int, asked: float) -> None:
+    def _put(self, table: Table, key: Hashable, known: Known, since: int, asked: float, max_age: float) -> None:
         """Keep what is known in one of the tables, and so not in the other, unless somebody's generation began meanwhile."""
         # A password that was changed while the database was asked has begun a generation before it changed a slot's: either
         # it shows here, or the slot's differs from now on.
         if self._generations.latest == since:
             self._accounts.drop(key)
             self._nobodies.drop(key)
-            table.put(key, known, asked)
+            table.put(key, known, asked, max_age)
 
     def _change(self, request: ChangePassword, inquiry: Inquiry[Decision]) -> Inquiry[Decision]:
         """Run the inquiry that may change a password, and forget the account unless it is certain that it did not."""

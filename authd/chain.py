@@ -8,7 +8,8 @@ login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPF
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,11 +40,13 @@ class Decision:
     :param outcome: what the client is told.
     :param steps: every module that was asked, in order; the last that knew the user decides what the log gives as reason.
     :param cached: whether it is remembered, and nobody was asked.
+    :param max_age: seconds for which it may be remembered; 0 where a module was asked whose answers may not.
     """
 
     outcome: Outcome
     steps: tuple[Step, ...]
     cached: bool = False
+    max_age: float = math.inf
 
     @property
     def decisive(self) -> Step:
@@ -65,12 +68,18 @@ class Chain:
     :param modules: asked from the first to the last.
     :param login_tempfail: ``"fail"``, ``"close"``, or ``None`` for each module's own way.
     :param trace: is told what each module said, for ``DEBUG_LOGIN``; ``None`` where nobody reads it.
+    :param cached: names of modules whose answers may be remembered whatever the modules themselves say of that.
     """
 
     def __init__(
-        self, modules: Sequence[Module], login_tempfail: str | None, trace: Callable[[str], None] | None
+        self,
+        modules: Sequence[Module],
+        login_tempfail: str | None,
+        trace: Callable[[str], None] | None,
+        cached: Collection[str] = (),
     ) -> None:
         self._modules = modules
+        self._cached = frozenset(cached)
         self._login_tempfail = login_tempfail
         self._trace = trace
 
@@ -93,6 +102,7 @@ class Chain:
                 return self._ask(
                     self._modules,
                     lambda module: module.login(request.service, request.user, request.password, remote_ip),
+                    self._caches_logins,
                     lambda module, reason: self._passes_over(module, reason, otherwise),
                 )
             case Cram():
@@ -107,7 +117,7 @@ class Chain:
                     self._modules,
                     lambda module: module.change_password(request.service, request.user, request.old, request.new),
                     # As in Courier; nothing but a success ends the search.
-                    lambda module, reason: True,
+                    passes_over_tempfail=lambda module, reason: True,
                 )
 
     def reject_nobody(self, request: Login) -> Inquiry[Decision]:
@@ -121,7 +131,22 @@ class Chain:
             modules = [module for module in modules if module.name.encode() == request.authlist]
             if not modules:
                 return Decision(Outcome.REJECT, (Step("", reject(Reason.NO_MODULE)),))
-        return (yield from self._ask(modules, lambda module: module.lookup(request.service, request.user)))
+        return (
+            yield from self._ask(
+                modules, lambda module: module.lookup(request.service, request.user), self._caches_lookups
+            )
+        )
+
+    @property
+    def uncached(self) -> list[str]:
+        """Names of the modules whose logins are not remembered, so that neither are those which come to a module behind them."""
+        return [module.name for module in self._modules if not self._caches_logins(module)]
+
+    def _caches_lookups(self, module: Module) -> bool:
+        return module.caches_lookups or module.name in self._cached
+
+    def _caches_logins(self, module: Module) -> bool:
+        return module.caches_logins or module.name in self._cached
 
     @property
     def has_cleartext(self) -> bool:
@@ -147,10 +172,12 @@ class Chain:
         self,
         modules: Sequence[Module],
         question: Callable[[Module], Inquiry[Answer]],
+        caches: Callable[[Module], bool] = lambda module: False,
         passes_over_tempfail: Callable[[Module, Reason], bool] = lambda module, reason: False,
     ) -> Inquiry[Decision]:
         trace = self._trace
         steps: list[Step] = []
+        max_age = math.inf
         for module in modules:
             if trace is not None:
                 trace(f"{module.name}: trying this module")
@@ -159,15 +186,16 @@ class Chain:
             except TemporaryFailure as failure:
                 answer = tempfail(failure.reason, failure.detail)
             steps.append(Step(module.name, answer))
+            max_age = min(max_age, answer.max_age if caches(module) else 0)
             stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module, answer.reason)
             if trace is not None and answer.outcome is not Outcome.OK:
                 verdict = "TEMPFAIL - no more modules will be tried" if stops else "REJECT - try next module"
                 trace(f"{module.name}: {verdict} ({answer.describe()})")
             if answer.outcome is Outcome.OK or stops:
-                return Decision(answer.outcome, tuple(steps))
+                return Decision(answer.outcome, tuple(steps), max_age=max_age)
         if trace is not None:
             trace("FAIL, all modules rejected")
-        return Decision(Outcome.REJECT, tuple(steps))
+        return Decision(Outcome.REJECT, tuple(steps), max_age=max_age)
 
 
 def surroundings_of(
@@ -198,4 +226,5 @@ def make_chain(settings: DaemonSettings, surroundings: Surroundings) -> Chain:
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
-    return Chain(make_modules(settings.modules, surroundings), settings.login_tempfail, surroundings.trace)
+    modules = make_modules(settings.modules, surroundings)
+    return Chain(modules, settings.login_tempfail, surroundings.trace, settings.cache_modules)

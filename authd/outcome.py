@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -60,12 +61,14 @@ class Answer:
     :param reason: see `Reason`.
     :param account: the account, where it was found; also with a wrong password, so that the log can name it.
     :param detail: more for the administrator, such as the database server's own message; never a secret.
+    :param max_age: seconds after which the clock alone may change it, such as by an account's last day.
     """
 
     outcome: Outcome
     reason: Reason
     account: Account | None = None
     detail: str = ""
+    max_age: float = math.inf
 
     @property
     def disabled(self) -> bool:

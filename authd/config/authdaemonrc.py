@@ -22,6 +22,15 @@ MOST_DAEMONS = 1000
 LONGEST_TTL = 86_400
 """Seconds that the cache may be told to remember: a day."""
 
+
+def cached_modules(value: str) -> tuple[str, ...]:
+    """Return names of modules; raise `ValueError` for one whose logins can't be remembered."""
+    names = words(value)
+    if "authpam" in names:
+        raise ValueError("logins by authpam depend on the mail client's address and can't be remembered")
+    return names
+
+
 SETTINGS = (
     Setting("authmodulelist", words, (), "Modules that are asked, in this order, separated by spaces."),
     Setting(
@@ -90,6 +99,14 @@ SETTINGS = (
         number_between(1, 10_000_000),
         10_000,
         "How many accounts a worker remembers at most, about two kilobytes each, and as many users who are none.",
+    ),
+    Setting(
+        "AUTHD_CACHE_MODULES",
+        cached_modules,
+        (),
+        "Modules, separated by spaces, whose answers are remembered although they may decide by more than service, name and "
+        "password: authpipe, authldap with LDAP_AUTHBIND, or a module of your own, where you know that yours does not. "
+        "authpam is never one: PAM is told the mail client's address.",
     ),
     Setting(
         "AUTHD_BATCH",
@@ -169,6 +186,7 @@ class DaemonSettings:
     cache_ttl: int
     cache_negative_ttl: int
     cache_size: int
+    cache_modules: tuple[str, ...]
     ldap_options: Mapping[str, str]
     added_listeners: tuple[ListenerSettings, ...]
     user: str
@@ -264,6 +282,10 @@ def parse(content: str, file: Path) -> DaemonSettings:
         problems.append(Problem(file, "missing, using 1", "add daemons=5", setting="daemons", fatal=False))
     if not values["authmodulelist"]:
         problems.append(Problem(file, "no module is named", 'add authmodulelist="authmysql"', setting="authmodulelist"))
+    for name in values["AUTHD_CACHE_MODULES"]:
+        if name not in values["authmodulelist"]:
+            what = f"{name} is not in authmodulelist"
+            problems.append(Problem(file, what, "remove it, or correct the name", None, "AUTHD_CACHE_MODULES", False))
     name, facility, logger_problems = _logger_options(values["LOGGEROPTS"], file)
     problems += logger_problems
     directory = RunDirectory(Path(values["authdaemonvar"]))
@@ -289,6 +311,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         cache_ttl=values["AUTHD_CACHE_TTL"],
         cache_negative_ttl=values["AUTHD_CACHE_NEGATIVE_TTL"],
         cache_size=values["AUTHD_CACHE_SIZE"],
+        cache_modules=values["AUTHD_CACHE_MODULES"],
         ldap_options={name: value for name, value in values.items() if name.startswith("LDAP") and value},
         added_listeners=values["AUTHD_LISTEN"],
         user=values["AUTHD_USER"],

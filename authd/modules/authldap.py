@@ -48,6 +48,7 @@ class AuthLdap(Module):
     name = "authldap"
     login_tempfail = "fail"
     clear_first = True
+    caches_lookups = True
     closes_for = frozenset({Reason.BAD_UID, Reason.BAD_GID})
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -227,6 +228,8 @@ class AuthLdap(Module):
 
     def _use(self, settings: LdapSettings) -> None:
         self._settings = settings
+        # By a bind the server decides, which counts wrong passwords, and knows hours and days.
+        self.caches_logins = not settings.checks_by_bind
         surroundings = self._surroundings
         self._directory = Directory(settings, surroundings.ldap_options, surroundings.notice)
         self._entries = Entries(settings, self._directory, self._attributes(), self._trace)

@@ -43,6 +43,8 @@ class AuthPam(Module):
 
     name = "authpam"
     login_tempfail = "fail"
+    # A login goes by what the stack of the service looks at: the address, the hour, the tries before.
+    caches_lookups = True
     asks_at_once = True
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -14,6 +14,8 @@ class AuthPwd(Module):
     """The system's accounts by getpwnam(3) alone."""
 
     name = "authpwd"
+    caches_lookups = True
+    caches_logins = True
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         return systemaccounts.find_account(user)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from authd.account import Account, Entry
@@ -11,7 +13,7 @@ from authd.config.problem import Problem
 from authd.modules import systemaccounts
 from authd.modules.base import Module, TemporaryFailure
 from authd.modules.inquiry import Find, Inquiry
-from authd.modules.systemaccounts import SystemAccount
+from authd.modules.systemaccounts import DAY_SECONDS, SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
 
 SHADOW = Path("/etc/shadow")
@@ -21,6 +23,8 @@ class AuthShadow(Module):
     """The system's accounts by getpwnam(3) and getspnam(3); who is locked or expired is refused."""
 
     name = "authshadow"
+    caches_lookups = True
+    caches_logins = True
 
     def find(self, service: bytes, user: bytes) -> Account | None:
         account = systemaccounts.find_shadowed(user)
@@ -39,8 +43,11 @@ class AuthShadow(Module):
             return reject(Reason.LOCKED, account)
         if answer.outcome is not Outcome.OK:
             return answer
-        reason = account.shadow.refusal(systemaccounts.today())
-        return answer if reason is None else reject(reason, account)
+        now = time.time()
+        reason = account.shadow.refusal(int(now) // DAY_SECONDS)
+        if reason is not None:
+            return reject(reason, account)
+        return replace(answer, max_age=DAY_SECONDS - now % DAY_SECONDS)
 
     def enumerate(self) -> Iterator[Entry]:
         return systemaccounts.entries()

@@ -44,6 +44,8 @@ class AuthUserdb(Module):
     """
 
     name = "authuserdb"
+    caches_lookups = True
+    caches_logins = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)

@@ -81,6 +81,16 @@ class Module(ABC):
     asks_at_once: ClassVar[bool] = False
     """Whether `ask_each` has its questions under way at the same time, so that many take no longer than one."""
 
+    caches_lookups: bool = False
+    """Whether `lookup` goes by service and user alone, so that its answer may be remembered; see docs/cache.md."""
+
+    caches_logins: bool = False
+    """Whether `login` goes by service, user and password alone, and an `Answer.max_age` says when time changes its answer.
+
+    Not so where the client's address, the time or the number of failed tries count, or where a login is counted or has other
+    effects.
+    """
+
     closes_for: ClassVar[frozenset[Reason]] = frozenset()
     """Reasons for which it closes all the same."""
 

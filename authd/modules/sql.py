@@ -43,6 +43,9 @@ class SqlModule(Module):
 
     syntax: ClassVar[Syntax]
 
+    caches_lookups = True
+    caches_logins = True
+
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
         self._file = WatchedFile(surroundings.sysconfdir / self.file_name, self._load, self._report)

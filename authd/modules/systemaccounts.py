@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-import time
 from collections.abc import Iterator
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_ulong
 from dataclasses import dataclass, field
@@ -66,11 +65,6 @@ class Shadow:
     def locked(self) -> bool:
         """Whether the hash is one that no password fits, so that it can be unlocked again."""
         return self.password.startswith((b"!", b"*"))
-
-
-def today() -> int:
-    """Return the day, counted from 1970, in UTC."""
-    return int(time.time()) // DAY_SECONDS
 
 
 @dataclass(slots=True)

@@ -64,4 +64,6 @@ def make_plan(
     cache = None
     if settings.caches:
         cache = Cache(generations, settings.cache_ttl, settings.cache_negative_ttl, settings.cache_size)
+        if chain.uncached:
+            LOGGER.info("logins are not cached where %s is asked; see docs/cache.md", " or ".join(chain.uncached))
     return Plan(settings, Responder(chain, settings, cache), listeners, Roster(settings.daemons), generations)

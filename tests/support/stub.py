@@ -21,6 +21,8 @@ class StubModule(Module):
     """`accounts` by login; ``down`` makes every question fail."""
 
     name = "authstub"
+    caches_lookups = True
+    caches_logins = True
 
     def __init__(self, *accounts: Account, name: str = "authstub", down: bool = False) -> None:
         super().__init__(surroundings())
