@@ -6,9 +6,12 @@ character set of a home directory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from authd.numbers import atoi
+from authd.services import names_in_options
 
 
 @dataclass(slots=True)
@@ -80,6 +83,77 @@ class Entry:
     options: bytes
 
 
+_END = re.compile(rb"[\0\n]").search
+_LISTED_END = re.compile(rb"[\0\n\t]").search
+"""What ends a value on the wire, and in an enumeration, whose fields are separated by tabs."""
+
+
+def until_end(value: bytes) -> bytes:
+    """Return `value` up to its first NUL or line feed, where it ends for every client that reads lines."""
+    end = _END(value)
+    return value if end is None else value[: end.start()]
+
+
+def until_listed_end(value: bytes) -> bytes:
+    """Return `value` up to its first NUL, line feed or tab, where it ends in an enumeration."""
+    end = _LISTED_END(value)
+    return value if end is None else value[: end.start()]
+
+
+_TEXTS = {
+    "USERNAME": "username",
+    "HOME": "home",
+    "ADDRESS": "address",
+    "NAME": "name",
+    "MAILDIR": "maildir",
+    "QUOTA": "quota",
+    "PASSWD": "crypt",
+    "PASSWD2": "clear",
+    "OPTIONS": "options",
+}
+"""The fields of a reply that are texts, and the attributes that they come from."""
+
+
+def cut_account(account: Account, clear_is_given: bool) -> tuple[Account, list[str]]:
+    """Return `account` with every value cut at its first NUL or line feed, and the names of the fields that were cut.
+
+    :param clear_is_given: whether the cleartext password is what a client gave, which is not cut.
+    """
+    clear = None if clear_is_given else account.clear
+    joined = b"".join(
+        (
+            account.username or b"",
+            account.home,
+            account.address or b"",
+            account.name or b"",
+            account.maildir or b"",
+            account.quota or b"",
+            account.options or b"",
+            account.crypt or b"",
+            clear or b"",
+        )
+    )
+    if b"\n" not in joined and b"\0" not in joined:
+        return account, []
+    whole, fields = copy(account), []
+    for field_name, attribute in _TEXTS.items():
+        value: bytes = getattr(account, attribute) or b""
+        if _END(value) is not None and not (clear_is_given and attribute == "clear"):
+            setattr(whole, attribute, until_end(value))
+            fields.append(field_name)
+    return whole, fields
+
+
+def cut_entry(entry: Entry) -> tuple[Entry, list[str]]:
+    """Return `entry` with every value cut at its first NUL, line feed or tab, and the names of the fields that were cut."""
+    if _LISTED_END(b"".join((entry.address, entry.home, entry.maildir, entry.options))) is None:
+        return entry, []
+    address, home, maildir, options = map(until_listed_end, (entry.address, entry.home, entry.maildir, entry.options))
+    whole = replace(entry, address=address, home=home, maildir=maildir, options=options)
+    fields = ("address", "home", "maildir", "options")
+    return whole, [name.upper() for name in fields if getattr(whole, name) != getattr(entry, name)]
+
+
 def merge_options(own: bytes | None, defaults: bytes) -> bytes | None:
     """Return an account's options completed by the site's defaults; the account's own win.
 
@@ -103,15 +177,19 @@ def merge_options(own: bytes | None, defaults: bytes) -> bytes | None:
 def disables(options: bytes | None, service: bytes, secured: bool) -> bool:
     """Tell whether an account's options keep it out of a service.
 
-    :param options: the account's, completed by the site's; ``disableimap=1`` keeps it out of ``imap``, ``disablepop3=1`` out of
-        ``pop3``, ``disableinsecureimap=1`` and ``disableinsecurepop3=1`` where the connection is not encrypted.
+    :param options: the account's, completed by the site's; ``disableimap=1`` keeps it out of ``imap`` and of all that is another
+        name for it in `SERVICES`, ``disableinsecureimap=1`` where the connection is not encrypted.  A service that is not in that
+        table has options of its own name.
     :param service: what the user logs in to.
     :param secured: whether the connection to it is encrypted.
     """
-    keys = {b"disable" + service}
+    if not options:
+        return False
+    names = names_in_options(service)
+    keys = {b"disable" + name for name in names}
     if not secured:
-        keys.add(b"disableinsecure" + service)
-    for option in (options or b"").split(b","):
+        keys.update(b"disableinsecure" + name for name in names)
+    for option in options.split(b","):
         key, _, value = option.partition(b"=")
         if key in keys and atoi(value) != 0:
             return True

@@ -1,6 +1,6 @@
 """Write the reference of all settings from their tables: ``python -m authd.config.document docs``.
 
-That makes ``settings.md`` and the manual pages of the two kinds of configuration file.
+That makes ``settings.md``, the manual pages of the two kinds of configuration file, and ``services.md``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from authd.config import authdaemonrc, ldaprc, mysqlrc, pgsqlrc, sqliterc
 from authd.config.setting import Setting
+from authd.services import SERVICES
 
 _DAEMON_SYNTAX = (
     'One `name="value"` a line; `#` begins a remark; no continuation. Of two equal names the last counts. '
@@ -34,6 +35,7 @@ def document() -> dict[str, str]:
     """Return the content of each file, by its path below the documentation's directory."""
     return {
         "settings.md": _markdown(),
+        "services.md": _services(),
         "man/authdaemonrc.5": _manual("authdaemonrc", "settings of the authentication daemon", _PAGES[:1]),
         "man/authmysqlrc.5": _manual(
             "authmysqlrc",
@@ -52,6 +54,42 @@ def _markdown() -> str:
         parts.append(f"\n## {name}\n\n{syntax}\n\n| setting | default | meaning |\n|---|---|---|\n")
         parts += [f"| `{setting.name}` | {_shown(setting.default)} | {setting.meaning} |\n" for setting in settings]
     return "".join(parts)
+
+
+_SERVICES = """# Services, and the options that keep an account out of them
+
+Written by `make docs` from the table that the daemon uses.
+
+An account's options (MYSQL_AUXOPTIONS_FIELD and its like, DEFAULTOPTIONS for all) can keep it out of a service:
+`disableimap=1` of IMAP, `disableinsecureimap=1` of IMAP where the connection is not encrypted. Clients of Courier's
+protocol see the options and enforce them. Clients of saslauthd and of Dovecot's auth protocol never see them: authd
+enforces them there, and so does the Lua script for Dovecot. A right password is then refused, and the log says
+`disabled for this service by the account's options`.
+
+The service is the name that the mail server tells. Servers have several names for one service:
+
+| options | services that they keep an account out of |
+|---|---|
+"""
+
+_AFTER_SERVICES = """
+- Upper and lower case are the same in these names. An option's name is as it is written here.
+- Any other service `NAME` has the options `disableNAME` and `disableinsecureNAME`. So has each of the names above:
+  `disablesubmission=1` keeps an account out of what is called `submission`, and not of `smtp`.
+- `imaps` and its like do not make a connection encrypted. Dovecot's protocol tells whether it is; saslauthd's does
+  not, and the `disableinsecure` options have no effect there.
+- Cyrus IMAP says `imap`, `pop`, `lmtp`, `nntp`, `sieve`, `http`, `mupdate` and `csync`; Dovecot `imap`, `pop3`,
+  `lmtp`, `sieve` and `submission`; Courier `imap`, `pop3`, `esmtp`, `courier` and `webmail`; Postfix, Exim and
+  sendmail say `smtp` unless they are told otherwise.
+"""
+
+
+def _services() -> str:
+    rows = []
+    for service, others in SERVICES.items():
+        names = ", ".join(f"`{name}`" for name in (service, *others))
+        rows.append(f"| `disable{service}`, `disableinsecure{service}` | {names} |\n")
+    return _SERVICES + "".join(rows) + _AFTER_SERVICES
 
 
 def _manual(title: str, purpose: str, pages: Iterable[tuple[str, str, Iterable[Setting]]], *others: str) -> str:

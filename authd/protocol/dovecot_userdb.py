@@ -31,7 +31,10 @@ class DovecotUserdbConversation(DovecotConversation):
 
     __slots__ = ("_asked", "_command", "_mask")
 
-    enforces_options = False
+    @property
+    def enforces_options(self) -> bool:  # type: ignore[override]
+        """Whether options count: for ``PASS`` alone, which asks whether a user can log in."""
+        return self._command == b"PASS"
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)

@@ -55,22 +55,48 @@ local function account_of(reply, problem)
   return account
 end
 
+-- What an option such as disableimap names, and the other names that mail servers have for it (docs/services.md).
+local services = {
+  imap = "imap4 imaps imapd imapd-ssl imap-login imap-hibernate imap-urlauth imap-urlauth-login imap-urlauth-worker",
+  pop3 = "pop pops pop3s pop3d pop3d-ssl pop3-login",
+  smtp = "smtps ssmtp smtpd esmtp esmtps esmtpd esmtpd-msa esmtpd-ssl msa submission submissions submission-login",
+  lmtp = "lmtps lmtpd",
+  sieve = "managesieve managesieve-login timsieved",
+  nntp = "nntps nntpd",
+  http = "https httpd",
+  webmail = "sqwebmail extmail",
+}
+
+local general = {}
+for service, names in pairs(services) do
+  for name in names:gmatch("%S+") do
+    general[name] = service
+  end
+end
+
 -- What the account's options say, as Courier's servers understand them.
 local function is_disabled(account, service, secured)
-  local options = "," .. (account.OPTIONS or "") .. ","
-  local function is_set(name)
-    local value = options:match("," .. name .. "=([^,]*),")
-    return value ~= nil and (tonumber(value:match("^%-?%d+")) or 0) ~= 0
+  local keys = {}
+  for _, name in ipairs({ service, service:lower(), general[service:lower()] }) do
+    keys["disable" .. name] = true
+    keys["disableinsecure" .. name] = not secured
   end
-  if not service:match("^%w+$") then
-    return false
+  for option in (account.OPTIONS or ""):gmatch("[^,]+") do
+    local key, value = option:match("^([^=]*)=(.*)$")
+    if keys[key] and (tonumber(value:match("^%s*([+-]?%d+)")) or 0) ~= 0 then
+      return true
+    end
   end
-  return is_set("disable" .. service) or (not secured and is_set("disableinsecure" .. service))
+  return false
 end
 
 -- A newline would end a line of the request, and NUL the text for some who read it.
 local function is_plain(text)
   return text ~= nil and text ~= "" and not text:find("[%z\n]")
+end
+
+local function is_user(text)
+  return is_plain(text) and not text:find("\t")
 end
 
 local function service_of(request)
@@ -98,7 +124,7 @@ end
 
 function auth_password_verify(request, password)
   local result = dovecot.auth
-  if not is_plain(request.user) or not is_plain(password) then
+  if not is_user(request.user) or not is_plain(password) then
     return result.PASSDB_RESULT_PASSWORD_MISMATCH, "unknown user or wrong password"
   end
   local service = service_of(request)
@@ -122,7 +148,7 @@ end
 
 function auth_userdb_lookup(request)
   local result = dovecot.auth
-  if not is_plain(request.user) or request.user:sub(1, 1) == " " then
+  if not is_user(request.user) or request.user:sub(1, 1) == " " then
     return result.USERDB_RESULT_USER_UNKNOWN, "unknown user"
   end
   local account, problem = account_of(ask(origin(request) .. "PRE . " .. service_of(request) .. " " .. request.user .. "\n"))

@@ -144,6 +144,30 @@ def test_options_are_enforced(dovecot: Dovecot, mariadb: MariaDB) -> None:
         set_options(mariadb, "")
 
 
+def test_options_are_enforced_whatever_a_service_is_called(dovecot: Dovecot, authd: Authd, mariadb: MariaDB) -> None:
+    """By the script, and by Dovecot's own protocols."""
+
+    def can_log_in(service: str, *words: str) -> bool:
+        return dovecot.doveadm("auth", "test", *words, "-x", f"service={service}", OTHER, "extmail")[0] == 0
+
+    try:
+        set_options(mariadb, "disablesmtp=1,disablesieve=1,disableimap=1")
+        for words in ((), ("-a", f"{authd.run}/auth")):
+            for service in ("submission", "SMTP", "managesieve", "imap-urlauth", "imaps"):
+                assert not can_log_in(service, *words), (service, words)
+            for service in ("pop3", "lmtp", "pop"):
+                assert can_log_in(service, *words), (service, words)
+        looked_up = {
+            service: dovecot.doveadm("auth", "lookup", "-a", f"{authd.run}/userdb", "-x", f"service={service}", OTHER)[
+                0
+            ]
+            for service in ("imap", "pop3")
+        }
+        assert looked_up == {"imap": 67, "pop3": 0}
+    finally:
+        set_options(mariadb, "")
+
+
 def test_an_outage_is_temporary(dovecot: Dovecot, mariadb: MariaDB) -> None:
     mariadb.stop()
     try:

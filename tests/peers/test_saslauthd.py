@@ -75,6 +75,19 @@ def test_options_are_enforced(authd: Authd, mariadb: MariaDB) -> None:
         edit(authd.etc / "authmysqlrc", rc)
 
 
+def test_options_are_enforced_whatever_a_service_is_called(authd: Authd, mariadb: MariaDB) -> None:
+    """Cyrus pop3d says ``pop``."""
+    rc = mysqlrc(mariadb.socket)
+    edit(authd.etc / "authmysqlrc", changed(rc, MYSQL_AUXOPTIONS_FIELD="'disablepop3=1,disablesmtp=1,disablesieve=1'"))
+    try:
+        for service in ("pop", "pop3", "POP3", "pop3s", "esmtp", "smtp", "submission", "smtps", "managesieve"):
+            assert ask(authd, "user", "secret", "-s", service)[0] == 255, service
+        for service in ("imap", "imaps", "nntp", "http", "csync", "popper"):
+            assert ask(authd, "user", "secret", "-s", service)[0] == 0, service
+    finally:
+        edit(authd.etc / "authmysqlrc", rc)
+
+
 def test_postfix_by_saslauthd(authd: Authd, base: Path, mariadb: MariaDB) -> None:
     """What has ``pwcheck_method: saslauthd`` works; an outage is no wrong password."""
     require("postfix", MASTER_PROGRAM)
