@@ -19,7 +19,7 @@ from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.inquiry import Inquiry
 from authd.modules.registry import make_modules
 from authd.outcome import Answer, Outcome, Reason, reject, tempfail
-from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup
+from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup, is_user_name
 
 
 @dataclass(slots=True)
@@ -95,6 +95,9 @@ class Chain:
             each module's own way in Courier.
         :param remote_ip: address of the mail client, as far as it was told.
         """
+        refusal = _refusal(request)
+        if refusal is not None:
+            return self._refuse(request, refusal)
         match request:
             case Lookup():
                 return self._lookup(request)
@@ -123,6 +126,14 @@ class Chain:
     def reject_nobody(self, request: Login) -> Inquiry[Decision]:
         """Reject the login of a user whom no module has, without asking for the account, but at the cost of a check in each."""
         return self._ask(self._modules, lambda module: module.nobody(request.password))
+
+    def _refuse(self, request: Lookup | Login | Cram | ChangePassword, refusal: Answer) -> Inquiry[Decision]:
+        """Give `refusal` without asking for an account; where a password came, at the cost of an unknown user."""
+        if isinstance(request, Login):
+            yield from self.reject_nobody(request)
+        elif isinstance(request, ChangePassword):
+            yield from self.reject_nobody(Login(request.service, request.user, request.old))
+        return Decision(Outcome.REJECT, (Step("", refusal),))
 
     def _lookup(self, request: Lookup) -> Inquiry[Decision]:
         """Ask all modules, or the one that the request names."""
@@ -196,6 +207,22 @@ class Chain:
         if trace is not None:
             trace("FAIL, all modules rejected")
         return Decision(Outcome.REJECT, tuple(steps), max_age=max_age)
+
+
+def _refusal(request: Lookup | Login | Cram | ChangePassword) -> Answer | None:
+    """Return the answer to a request that no module may see; ``None`` where the modules decide.
+
+    What a back end would make of such bytes differs: C libraries end a text at NUL, collations pass over control characters.
+    """
+    if not is_user_name(request.user):
+        return reject(Reason.NO_SUCH_USER, detail="NUL, line feed or tab in the name")
+    if b"\0" in request.service or b"\n" in request.service:
+        return reject(Reason.REFUSED, detail="NUL or line feed in the service")
+    if isinstance(request, Login) and b"\0" in request.password:
+        return reject(Reason.REFUSED, detail="NUL in the password")
+    if isinstance(request, ChangePassword) and b"\0" in request.old + request.new:
+        return reject(Reason.REFUSED, detail="NUL in a password")
+    return None
 
 
 def surroundings_of(

@@ -24,7 +24,8 @@ def deliver(socket: str | None, directory: str | None, user: str, words: Sequenc
     if not words:
         complain("authd deliver: no command to run for the user")
         return os.EX_USAGE
-    if any(byte in user for byte in "\n\0"):
+    if any(byte in user for byte in "\n\0\t") or user.startswith(" "):
+        # The protocol skips blanks before a name, which would then be another's.
         complain(f"{user!r}: not a user")
         return os.EX_NOUSER
     path = socket_path(socket, directory)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from authd.account import Account, Entry
+from authd.account import Account, Entry, until_end
 from authd.config import rcfile
 from authd.config.ldaprc import SETTINGS, LdapSettings, load_ldaprc
 from authd.config.problem import ConfigError, Problem
@@ -174,7 +174,7 @@ class AuthLdap(Module):
         if not gid:
             raise TemporaryFailure(Reason.BAD_GID, found[0])
         home = entry.first(s.home) or b""
-        if s.mail_root and home:
+        if s.mail_root and until_end(home):
             home = s.mail_root.encode("utf-8", "surrogateescape") + b"/" + home
         maildir = entry.first(s.maildir)
         if service == DELIVERY_SERVICE:

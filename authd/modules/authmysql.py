@@ -18,7 +18,7 @@ from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine import Dialect
 
-from authd.account import Account
+from authd.account import Account, until_end
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
@@ -100,7 +100,7 @@ class AuthMysql(SqlModule):
             raise TemporaryFailure(Reason.BAD_UID, _shown(uid))
         if not numeric_gid:
             raise TemporaryFailure(Reason.BAD_GID, _shown(gid))
-        if home is None:
+        if home is None or not until_end(home):
             raise TemporaryFailure(Reason.NO_HOME)
         return Account(
             login,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.engine import Dialect
 
-from authd.account import Account, Entry
+from authd.account import Account, Entry, until_end
 from authd.config import rcfile
 from authd.config.problem import ConfigError, Problem
 from authd.config.remarks import leftovers
@@ -314,7 +314,7 @@ class HomelessLogins(SqlModule):
 
 def _with_home(answer: Answer) -> Answer:
     """Return a reject in place of an account without a home, which a login alone may have in some of Courier's modules."""
-    if answer.outcome is Outcome.OK and answer.account is not None and not answer.account.home:
+    if answer.outcome is Outcome.OK and answer.account is not None and not until_end(answer.account.home):
         return reject(Reason.NO_HOME, answer.account)
     return answer
 

@@ -6,7 +6,7 @@
     authdata = userid LF password [LF]                                    ; authtype "login"
              | base64(challenge) LF base64(userid SP hexdigest) [LF]      ; authtype "cram-…"
 
-Empty lines within authdata are skipped, so that an empty user name or password can't be sent.
+Empty lines behind the password, and in a CRAM's authdata, are skipped, so that an empty user name or password can't be sent.
 """
 
 from __future__ import annotations
@@ -20,28 +20,37 @@ CRAM_DIGESTS = {b"cram-md5": "md5", b"cram-sha1": "sha1", b"cram-sha256": "sha25
 
 def parse_auth_body(body: bytes) -> Request:
     """Return the request in an ``AUTH`` body, which was read whole."""
-    body = body.partition(b"\0")[0]
-    service, first, rest = body.partition(b"\n")
+    text = body.partition(b"\0")[0]
+    service, first, rest = text.partition(b"\n")
     authtype, second, authdata = rest.partition(b"\n")
     if not first or not second:
         return Dropped("AUTH body with fewer than three fields")
-    fields = [field for field in authdata.split(b"\n") if field]
     if authtype == b"login":
-        return _parse_login(service, fields)
+        return _parse_login(service, authdata, body[len(text) :])
+    fields = [field for field in authdata.split(b"\n") if field]
     digest = CRAM_DIGESTS.get(authtype)
     if digest is None:
         return Rejected(service, "unknown authentication type")
     return _parse_cram(service, digest, fields)
 
 
-def _parse_login(service: bytes, fields: list[bytes]) -> Request:
-    if len(fields) < 2:
-        return Rejected(service, "empty user name or password")
-    if len(fields) > 2:
+def _parse_login(service: bytes, authdata: bytes, ending: bytes) -> Request:
+    """Return the login in `authdata`.
+
+    :param ending: what follows it from a NUL on; empty where there is none.
+    """
+    lines = authdata.rstrip(b"\n").split(b"\n")
+    user = lines[0]
+    if sum(map(bool, lines)) < 2:
+        return Rejected(service, "empty user name or password", user)
+    if len(lines) > 2:
         # The client meant one of these newlines to be part of a name or password; whichever it was, the account
         # that would be looked up is not the one that it believes in.
-        return Rejected(service, "newline in user name or password")
-    return Login(service, fields[0], fields[1])
+        return Rejected(service, "newline in user name or password", user)
+    if ending and (ending.strip(b"\0") or not authdata.endswith(b"\n")):
+        # Only a NUL behind the whole text is the end of a C string, and part of neither.
+        return Rejected(service, "NUL in user name or password", user)
+    return Login(service, user, lines[1])
 
 
 def _parse_cram(service: bytes, digest: str, fields: list[bytes]) -> Request:
@@ -54,4 +63,4 @@ def _parse_cram(service: bytes, digest: str, fields: list[bytes]) -> Request:
     user, space, response = reply.rpartition(b" ")
     if not space:
         return Rejected(service, "CRAM response without a digest")
-    return Cram(service, user.partition(b"\0")[0], digest, challenge, response.partition(b"\0")[0])
+    return Cram(service, user, digest, challenge.partition(b"\0")[0], response.partition(b"\0")[0])

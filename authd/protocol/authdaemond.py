@@ -8,7 +8,15 @@ from authd.outcome import Answer, Outcome
 from authd.protocol.conversation import Conversation, Listing, Terms
 from authd.protocol.parser import RequestParser
 from authd.protocol.reply import FAIL, NOTHING, OK, account_reply, enumeration_reply
-from authd.protocol.request import ChangePassword, Dropped, Request
+from authd.protocol.request import (
+    CLOSED_EARLY,
+    NOTHING_SAID,
+    ChangePassword,
+    Dropped,
+    Lookup,
+    Rejected,
+    Request,
+)
 
 
 class AuthdaemondConversation(Conversation):
@@ -27,12 +35,16 @@ class AuthdaemondConversation(Conversation):
 
     def receive(self, data: bytes) -> None:
         if self._request is None:
-            self._request = self._parser.receive(data)
+            request = self._parser.receive(data)
             self.remote_ip = self._parser.remote_ip
+            if isinstance(request, Lookup | ChangePassword) and self._parser.surplus.strip(b"\r\n"):
+                # The line feed was part of what the client asked about; the account is not the one that it believes in.
+                request = Rejected(request.service, "line feed in the line", request.user)
+            self._request = request
 
     def end(self) -> None:
         if self._request is None:
-            self._request = Dropped("connection closed by the client")
+            self._request = NOTHING_SAID if self._parser.is_empty else CLOSED_EARLY
 
     def next_request(self) -> Request | None:
         return None if self.closing else self._request

@@ -18,17 +18,22 @@ class ReplyError(Exception):
 
 
 def encode_lookup(service: bytes, user: bytes, authlist: bytes = b".") -> bytes:
-    """Return the bytes of a ``PRE`` request."""
+    """Return the bytes of a ``PRE`` request.
+
+    :raises ValueError: if a field has a NUL or a newline, which would end the request.
+    """
+    if any(byte in field for field in (service, user, authlist) for byte in (b"\0", b"\n")):
+        raise ValueError("a NUL or a newline can't be sent in a lookup")
     return b"PRE %b %b %b\n" % (authlist, service, user)
 
 
 def encode_login(service: bytes, user: bytes, password: bytes) -> bytes:
     """Return the bytes of an ``AUTH`` request of type ``login``.
 
-    :raises ValueError: if a field has a newline, which would make it two.
+    :raises ValueError: if a field has a newline, which would make it two, or a NUL, which would end it.
     """
-    if any(b"\n" in field for field in (service, user, password)):
-        raise ValueError("a newline can't be sent in a login")
+    if any(byte in field for field in (service, user, password) for byte in (b"\n", b"\0")):
+        raise ValueError("a newline or a NUL can't be sent in a login")
     body = b"%b\nlogin\n%b\n%b\n" % (service, user, password)
     return b"AUTH %d\n%b" % (len(body), body)
 

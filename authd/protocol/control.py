@@ -11,7 +11,7 @@ One request a connection; one that is none of these is not answered.  Who may sa
 from __future__ import annotations
 
 from authd.outcome import Answer
-from authd.protocol.conversation import BufferedConversation, Listing
+from authd.protocol.conversation import BufferedConversation, Listing, unknown_command
 from authd.protocol.reply import OK
 from authd.protocol.request import Dropped, Flush, Request
 
@@ -41,14 +41,16 @@ class ControlConversation(BufferedConversation):
     def next_request(self) -> Request | None:
         if self.closing:
             return None
-        line, newline, _ = bytes(self._buffer).partition(b"\n")
+        line, newline, surplus = bytes(self._buffer).partition(b"\n")
         if len(line) > LINE_LIMIT:
             return Dropped(f"line of more than {LINE_LIMIT} bytes")
         if not newline:
-            return Dropped("connection closed by the client") if self._ended else None
+            return self._ended_early() if self._ended else None
         command, space, user = line.partition(b" ")
-        if command != b"FLUSH" or (space and not user):
-            return Dropped("unknown command")
+        if command != b"FLUSH":
+            return Dropped(unknown_command(line))
+        if surplus or (space and not user):
+            return Dropped("FLUSH of what is no user name")
         return Flush(user if space else None)
 
     def answer(self, request: Request, answer: Answer | Listing) -> None:  # noqa: ARG002 - a flush always succeeds

@@ -13,6 +13,7 @@ Requests are answered one at a time, in the order that they come out.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,25 @@ from typing import ClassVar, Literal, Protocol
 
 from authd.account import Entry
 from authd.outcome import Answer
-from authd.protocol.request import Request
+from authd.protocol.request import CLOSED_EARLY, NOTHING_SAID, Dropped, Request
+
+_COMMAND = re.compile(rb"[A-Z]{2,}(?=[\0-\x20]|$)|(?i:pre|auth|passwd|enumerate|flush)(?=[\0-\x20]|$)")
+"""What looks like a command, and hardly like a password: capital letters alone, or a known command in small ones."""
+
+COMMAND_LIMIT = 16
+"""Letters of an unknown command that are named."""
+
+
+def unknown_command(line: bytes) -> str:
+    """Return for the log what is wrong with `line`, which begins with no command that there is.
+
+    The name is left out where the line could be a password that its client sent in the wrong place.
+    """
+    match = _COMMAND.match(line)
+    if match is None:
+        return f"unknown command of {len(line)} bytes"
+    name = match[0].decode()
+    return f"unknown command {name}" if len(name) <= COMMAND_LIMIT else f"unknown command {name[:COMMAND_LIMIT]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +165,7 @@ class BufferedConversation(Conversation):
 
     def end(self) -> None:
         self._ended = True
+
+    def _ended_early(self) -> Dropped:
+        """Return why nothing is answered to a client that closed before its request was whole."""
+        return CLOSED_EARLY if self._buffer else NOTHING_SAID

@@ -9,7 +9,8 @@
                  | "PASSWD" SP service TAB userid TAB oldpass TAB newpass *(TAB any) LF
                  | "ENUMERATE" [SP any] LF
 
-Spaces repeat freely where one is written, and every line ends at a NUL if there is one.
+Spaces repeat freely where one is written, and every line ends at a NUL if there is one: but a ``PRE`` or ``PASSWD`` with a NUL is
+rejected, where its client meant another user or password.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from authd.numbers import atoi
 from authd.protocol.auth import parse_auth_body
+from authd.protocol.conversation import unknown_command
 from authd.protocol.request import ChangePassword, Dropped, Enumerate, Lookup, Rejected, Request
 
 LINE_LIMIT = 8190
@@ -25,6 +27,9 @@ LINE_LIMIT = 8190
 
 BODY_LIMIT = 8192
 """An ``AUTH`` that announces this many bytes or more ends the connection: Courier's buffer."""
+
+PASSWD_FIELDS = 4
+"""Fields of a ``PASSWD``."""
 
 REMOTE_IP_LIMIT = 39
 """Bytes of ``TCPREMOTEIP`` that are kept: the longest textual IPv6 address."""
@@ -59,14 +64,27 @@ class RequestParser:
             if end < 0:
                 self._scanned = len(self._buffer)
                 return None
-            line = bytes(self._buffer[self._start : end]).partition(b"\0")[0]
+            line, nul, _ = bytes(self._buffer[self._start : end]).partition(b"\0")
             self._start = end + 1
             request = self._line(line)
             if request is not None:
+                if nul and isinstance(request, Lookup | ChangePassword):
+                    # The client that sent what follows the NUL believes in another user or password.
+                    return Rejected(request.service, "NUL in the line", request.user)
                 return request
         if len(self._buffer) - self._start < self._body_length:
             return None
         return parse_auth_body(bytes(self._buffer[self._start : self._start + self._body_length]))
+
+    @property
+    def surplus(self) -> bytes:
+        """What came behind the line of a request, as far as it was received with it."""
+        return bytes(self._buffer[self._start :])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was received."""
+        return not self._buffer
 
     def _line(self, line: bytes) -> Request | None:
         """Act on one line; return a request if it was the last one needed."""
@@ -80,7 +98,7 @@ class RequestParser:
         if verb == b"AUTH":
             return self._expect_body(argument)
         parse = _COMMANDS.get(verb)
-        return Dropped("unknown command") if parse is None else parse(argument)
+        return Dropped(unknown_command(line)) if parse is None else parse(argument)
 
     def _expect_body(self, argument: bytes) -> Request | None:
         length = atoi(argument)
@@ -100,10 +118,14 @@ def _parse_pre(argument: bytes) -> Request:
 
 def _parse_passwd(argument: bytes) -> Request:
     fields = argument.split(b"\t")
+    user = fields[1] if len(fields) >= PASSWD_FIELDS else b""
     if any(byte < 0x20 and byte != 0x09 for byte in argument):
-        return Rejected(fields[0], "control byte in PASSWD")
-    if len(fields) < 4:
+        return Rejected(fields[0], "control byte in PASSWD", user)
+    if len(fields) < PASSWD_FIELDS:
         return Dropped("PASSWD with fewer than four fields")
+    if len(fields) > PASSWD_FIELDS:
+        # One of the tabs was meant to be part of a name or a password, and which one can't be known.
+        return Rejected(fields[0], "tab in user name or password", user)
     return ChangePassword(fields[0], fields[1], fields[2], fields[3])
 
 

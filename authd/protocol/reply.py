@@ -6,7 +6,15 @@ its end ever comes.
 
 from __future__ import annotations
 
-from authd.account import Account, Entry, merge_options
+from authd.account import (
+    Account,
+    Entry,
+    cut_account,
+    cut_entry,
+    merge_options,
+    until_end,
+    until_listed_end,
+)
 from authd.protocol.conversation import Listing
 
 FAIL = b"FAIL\n"
@@ -21,6 +29,9 @@ NOTHING = b""
 END = b".\n"
 """The end of an account or of an enumeration."""
 
+ENTRY_TABS = 5
+"""Tabs in a line of an enumeration."""
+
 
 def account_reply(account: Account, default_options: bytes, passwords: bool = True) -> bytes:
     """Return the lines that describe `account`.
@@ -28,6 +39,16 @@ def account_reply(account: Account, default_options: bytes, passwords: bool = Tr
     :param default_options: ``DEFAULTOPTIONS`` of authdaemonrc.
     :param passwords: whether PASSWD and PASSWD2 are told.
     """
+    lines = _lines(account, default_options, passwords)
+    reply = b"".join(lines) + END
+    if reply.count(b"\n") == len(lines) + 1 and b"\0" not in reply:
+        return reply
+    # Whoever answered has cut the account's values already; this holds where one was left out.
+    whole, _ = cut_account(account, clear_is_given=False)
+    return b"".join(_lines(whole, until_end(default_options), passwords)) + END
+
+
+def _lines(account: Account, default_options: bytes, passwords: bool) -> list[bytes]:
     name = account.name if account.name is None else account.name.partition(b",")[0]
     fields: tuple[tuple[bytes, bytes | None], ...] = (
         (b"USERNAME", account.username),
@@ -42,8 +63,7 @@ def account_reply(account: Account, default_options: bytes, passwords: bool = Tr
         (b"PASSWD2", account.clear if passwords else None),
         (b"OPTIONS", merge_options(account.options, default_options) or None),
     )
-    lines = [b"%b=%b\n" % (key, text_of(value)) for key, value in fields if value is not None]
-    return b"".join(lines) + END
+    return [b"%b=%b\n" % (key, value) for key, value in fields if value is not None]
 
 
 def enumeration_reply(listing: Listing, default_options: bytes) -> bytes:
@@ -58,16 +78,18 @@ def enumeration_reply(listing: Listing, default_options: bytes) -> bytes:
 
 def enumeration_heading(module: str) -> bytes:
     """Return the comment that precedes the accounts of `module`."""
-    return b"# %b\n\n" % module.encode()
+    return b"# %b\n\n" % until_listed_end(module.encode())
 
 
 def entry_line(entry: Entry, default_options: bytes) -> bytes:
     """Return the line of one account in an enumeration."""
+    line = _entry_line(entry, default_options)
+    if line.count(b"\t") == ENTRY_TABS and line.count(b"\n") == 1 and b"\0" not in line:
+        return line
+    whole, _ = cut_entry(entry)
+    return _entry_line(whole, until_listed_end(default_options))
+
+
+def _entry_line(entry: Entry, default_options: bytes) -> bytes:
     options = merge_options(entry.options, default_options) or b""
-    address, home, maildir, options = map(text_of, (entry.address, entry.home, entry.maildir, options))
-    return b"%b\t%d\t%d\t%b\t%b\t%b\n" % (address, entry.uid, entry.gid, home, maildir, options)
-
-
-def text_of(value: bytes) -> bytes:
-    """Return `value` up to its first NUL: what a client that reads lines as C strings would see of it."""
-    return value.partition(b"\0")[0]
+    return b"%b\t%d\t%d\t%b\t%b\t%b\n" % (entry.address, entry.uid, entry.gid, entry.home, entry.maildir, options)

@@ -5,6 +5,7 @@ Passwords are left out of every repr.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 EVERY_MODULE = b"."
@@ -78,9 +79,29 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A request that is not answered at all: the connection closes."""
+    """A request that is not answered at all: the connection closes.
+
+    :param unsaid: whether the client said nothing at all, as a probe of whether the daemon is there does.
+    """
 
     problem: str
+    unsaid: bool = False
+
+
+CLOSED_EARLY = Dropped("connection closed by the client")
+"""The client closed in the middle of a request."""
+
+NOTHING_SAID = Dropped("connection closed by the client before a request", unsaid=True)
+
+_SEPARATOR = re.compile(rb"[\0\t\n]").search
+
+
+def is_user_name(name: bytes) -> bool:
+    """Tell whether `name` can be a user's.
+
+    A NUL, tab or line feed separates the fields of some protocol, so that what is behind it would be lost or be another field.
+    """
+    return _SEPARATOR(name) is None
 
 
 Request = Lookup | Login | Cram | ChangePassword | Enumerate | Flush | Rejected | Dropped

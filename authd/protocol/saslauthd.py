@@ -51,7 +51,7 @@ class SaslauthdConversation(BufferedConversation):
             fields.append(field)
             start += 2 + length
         if len(fields) < _FIELDS:
-            return Dropped("connection closed by the client") if self._ended else None
+            return self._ended_early() if self._ended else None
         if len(fields) > _FIELDS:
             self.remote_ip = fields[_FIELDS].partition(b";")[0]
         return _request(*fields[:_FIELDS])
@@ -64,9 +64,9 @@ class SaslauthdConversation(BufferedConversation):
 
 
 def _request(login: bytes, password: bytes, service: bytes, realm: bytes) -> Request:
-    if not login or not password:
-        return Rejected(service, "empty user name or password")
     user = b"%b@%b" % (login, realm) if realm else login
+    if not login or not password:
+        return Rejected(service, "empty user name or password", user)
     if b"\0" in user or b"\0" in password:
-        return Rejected(service, "NUL in user name or password")
+        return Rejected(service, "NUL in user name or password", user)
     return Login(service, user, password)

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from authd.account import Entry
 from authd.chain import Chain
 from authd.modules.base import TemporaryFailure
+from authd.server.cuts import Cuts
 from authd.server.log import LOGGER, ip_field, quoted
 
 
 class AccountListing:
     """All accounts, as they come; one line in the log when they have.
 
+    :param cuts: cuts values that the lines of a list can't carry.
     :ivar complete: whether they came to their end.
     """
 
-    def __init__(self, chain: Chain, remote_ip: bytes) -> None:
+    def __init__(self, chain: Chain, remote_ip: bytes, cuts: Cuts) -> None:
+        self._cuts = cuts
         self._chain = chain
         self._remote_ip = remote_ip
         self._count = 0
@@ -36,7 +39,7 @@ class AccountListing:
         try:
             for entry in entries:
                 self._count += 1
-                yield entry
+                yield self._cuts.entry(entry, module)
         except TemporaryFailure as failure:
             self._failed = True
             LOGGER.warning(

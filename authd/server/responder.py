@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from authd.account import disables, merge_options
+import logging
+
+from authd.account import disables, merge_options, until_end
 from authd.cache import Cache
 from authd.chain import Chain, Decision, Step
 from authd.config.authdaemonrc import DaemonSettings
@@ -10,6 +12,7 @@ from authd.modules.inquiry import Inquiry
 from authd.outcome import Answer, Outcome, Reason, reject
 from authd.protocol.conversation import Conversation
 from authd.protocol.request import ChangePassword, Cram, Dropped, Enumerate, Flush, Login, Lookup, Rejected, Request
+from authd.server.cuts import Cuts
 from authd.server.listing import AccountListing
 from authd.server.log import LOGGER, NOTICE, ip_field, quoted, write_line
 from authd.server.report import line_about
@@ -27,7 +30,8 @@ class Responder:
     def __init__(self, chain: Chain, settings: DaemonSettings, cache: Cache | None = None) -> None:
         self._chain = chain
         self._cache = cache
-        self.default_options = settings.default_options
+        self.default_options = until_end(settings.default_options)
+        self._cuts = Cuts()
         self._debug = settings.debug_login
 
     @property
@@ -56,7 +60,7 @@ class Responder:
                     else self._judge(request, decision, conversation)
                 )
             case Enumerate():
-                return AccountListing(self._chain, conversation.remote_ip)
+                return AccountListing(self._chain, conversation.remote_ip, self._cuts)
             case Flush():
                 return self._flush(request)
             case Rejected():
@@ -72,7 +76,8 @@ class Responder:
                 return reject(Reason.REFUSED)
             case Dropped():
                 ip, problem = ip_field(conversation.remote_ip), quoted(request.problem.encode())
-                LOGGER.info("request: result=dropped%s reason=%s", ip, problem)
+                level = logging.DEBUG if request.unsaid else logging.INFO
+                LOGGER.log(level, "request: result=dropped%s reason=%s", ip, problem)
                 return reject(Reason.REFUSED)
 
     def close(self) -> None:
@@ -104,6 +109,9 @@ class Responder:
                 step = Step(step.module, reject(Reason.DISABLED, account))
                 decision = Decision(Outcome.REJECT, (*decision.steps[:-1], step), decision.cached)
         write_line(*line_about(request, decision, conversation.remote_ip))
+        if account is not None:
+            # Options were enforced as they are; a cut must not take one away.
+            account = self._cuts.account(account, request.user, step.module, isinstance(request, Login))
         if self._debug and account is not None and not isinstance(request, ChangePassword):
             trace_account(account, self._debug)
         return Answer(decision.outcome, step.answer.reason, account)

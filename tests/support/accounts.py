@@ -108,7 +108,6 @@ BROKEN_HASHES = {
     "ssha-unsalted": "{SSHA}" + _digest("sha1"),
     "leading-blank": " " + _crypt("$1$abcdefgh"),
     "trailing-blank": _crypt("$1$abcdefgh") + " ",
-    "trailing-newline": _crypt("$1$abcdefgh") + "\n",
     "long-salt": "$1$abcdefghIJKL$" + _crypt("$1$abcdefgh").split("$")[3],
     "brace": "{",
     "empty-scheme": "{}x",
@@ -137,7 +136,6 @@ ODD_NAMES = (
     "$(domain)@example.org",
     "a@b@example.org",
     "colon:user@example.org",
-    "tab\tname@example.org",
     "bare",
     "UPPER@Example.ORG",
     "{brace}@example.org",
@@ -181,7 +179,6 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     row("minuszero@example.org", uidnumber="-0"),
     row("nulluid@example.org", uidnumber=None),
     row("emptyuid@example.org", uidnumber="", gidnumber=""),
-    row("newline@example.org", name="na\nme", homedir="h\nome", options="a\nb"),
     row(
         "eightbit@example.org",
         name="Jürgen Müller",
@@ -209,6 +206,24 @@ ROWS: tuple[tuple[Any, ...], ...] = (
         for name, hashed in (COURIER_HASHES | BROKEN_HASHES).items()
     ),
 )
+
+FORGING_ROWS = (
+    row("name@forge.example", name="x\nUID=0\nGID=0"),
+    row("home@forge.example", homedir="h\n/root"),
+    row("maildir@forge.example", maildir="m\nHOME=/root"),
+    row("quota@forge.example", quota="1S\nUID=0"),
+    row("options@forge.example", options="a=1\nUID=0,b=2"),
+    row("clear@forge.example", clearpwd="secret\nUID=0"),
+    row("crypt@forge.example", password=_crypt("$1$abcdefgh") + "\nUID=0", clearpwd="secret"),
+    row("end@forge.example", name="x\n.\nUID=0"),
+)
+"""Accounts that have a value with a line feed, each in one field."""
+
+TABBED_ROWS = (
+    row("tab\tname@forge.example"),
+    row("tabs@forge.example", homedir="h\t0\t0", maildir="m\tx", options="a=1\tb", name="a\tb"),
+)
+"""Accounts with tabs, which are ordinary bytes in a reply, and separate the fields of an enumeration."""
 
 AUTHD_ROWS = tuple(row(f"{name}@hash.example", password=hashed, clearpwd="") for name, hashed in AUTHD_HASHES.items())
 

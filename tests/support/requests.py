@@ -85,9 +85,7 @@ def _lines() -> Iterator[bytes]:
         b"PRE . imap\t" + GOOD + b"\n",
         b"PRE . imap a b c\n",
         b"PRE . imap " + GOOD,
-        b"PRE . imap " + GOOD + b"\nPRE . imap user@example.org\n",
         b"PREX . imap " + GOOD + b"\n",
-        b"PRE . imap " + GOOD + b"\0rest\n",
         b"PRE\0 . imap " + GOOD + b"\n",
         b"PRE . im\0ap " + GOOD + b"\n",
         b"\0\n",
@@ -227,8 +225,6 @@ def _auth_bodies() -> Iterator[bytes]:
         b"imap\nlogin\n" + GOOD + b"\n",
         b"imap\nlogin\n" + GOOD + b"\n\n",
         b"imap\nlogin\n" + GOOD + b"\n" + password,
-        b"imap\nlogin\n\n" + GOOD + b"\n" + password + b"\n",
-        b"imap\nlogin\n" + GOOD + b"\n\n" + password + b"\n",
         b"imap\nlogin\n" + GOOD + b"\n" + password + b"\n\n\n",
         b"\nlogin\n" + GOOD + b"\n" + password + b"\n",
         b"\n\nlogin\n" + GOOD + b"\n" + password + b"\n",
@@ -237,7 +233,8 @@ def _auth_bodies() -> Iterator[bytes]:
         b"imap\nplain\n" + GOOD + b"\n" + password + b"\n",
         b"imap\nlogin \n" + GOOD + b"\n" + password + b"\n",
         b"imap\r\nlogin\r\n" + GOOD + b"\r\n" + password + b"\r\n",
-        b"imap\nlogin\n" + GOOD + b"\n" + password + b"\0rest\n",
+        b"imap\nlogin\n" + GOOD + b"\n" + password + b"\n\0",
+        b"imap\nlogin\n" + GOOD + b"\n" + password + b"\n\0\0\0",
         b"imap\nlogin\n" + GOOD + b"\0rest\n" + password + b"\n",
         b"im\0ap\nlogin\n" + GOOD + b"\n" + password + b"\n",
         b"imap\nlogin\0x\n" + GOOD + b"\n" + password + b"\n",
@@ -289,7 +286,6 @@ def _crams() -> Iterator[bytes]:
         GOOD + b" " + hexdigest + b"\n",
         GOOD + b" " + hexdigest + b"\0",
         GOOD + b" " + hexdigest + b"\0zz",
-        GOOD + b"\0 " + hexdigest,
         b"\0",
         GOOD + b" " + hexdigest + b"zz",
         b"x" * 3000,
@@ -342,6 +338,7 @@ def _refused_password_changes() -> Iterator[bytes]:
         b"PASSWD imap\t" + user + b"\told\n",
         b"PASSWD imap\t" + user + b"\twrong\tnew\n",
         b"PASSWD imap\t" + user + b"\twrong\tnew\textra\n",
+        b"PASSWD imap\t" + user + b"\0x\twrong\tnew\n",
         b"PASSWD \t" + user + b"\twrong\tnew\n",
         b"PASSWD imap\t\twrong\tnew\n",
         b"PASSWD imap\t" + user + b"\t\tnew\n",
@@ -363,6 +360,30 @@ def _refused_password_changes() -> Iterator[bytes]:
         b"PASSWD imap\t' OR 1=1 --\ta\tb\n",
         b"PASSWD imap " + user + b" wrong new\n",
     )
+
+
+def misleading() -> list[bytes]:
+    """Return requests with a NUL, line feed or tab within a name or password, by which Courier finds `GOOD` or a part of it."""
+    body = b"imap\nlogin\n"
+    digest = hmac.new(GOOD_PASSWORD, b"<123@host>", "md5").hexdigest().encode()
+    return [
+        b"PRE . imap " + GOOD + b"\0rest\n",
+        b"PRE . imap " + GOOD + b"\0\n",
+        b"PRE . imap " + GOOD + b"\nrest\n",
+        b"PRE . imap " + GOOD + b"\nPRE . imap user@example.org\n",
+        auth(body + GOOD + b"\n" + GOOD_PASSWORD + b"\0rest\n"),
+        auth(body + GOOD + b"\n" + GOOD_PASSWORD + b"\0\n"),
+        auth(body + GOOD + b"\n" + GOOD_PASSWORD + b"\0"),
+        auth(body + GOOD + b"\n" + GOOD_PASSWORD + b"\n\0\nanything\n"),
+        auth(body + b"\n" + GOOD + b"\n" + GOOD_PASSWORD + b"\n"),
+        auth(body + GOOD + b"\n\n" + GOOD_PASSWORD + b"\n"),
+        auth(body + GOOD + b"\n" + GOOD_PASSWORD + b"\nextra\n"),
+        cram(GOOD, b"", response=GOOD + b"\0 " + digest),
+        cram(GOOD, b"", response=GOOD + b"\0x " + digest),
+        pre(b"tab\tname@forge.example"),
+        login(b"tab\tname@forge.example", "secret"),
+        cram(b"tab\tname@forge.example", b"secret"),
+    ]
 
 
 def hand_made() -> list[bytes]:

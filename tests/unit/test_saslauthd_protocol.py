@@ -28,8 +28,8 @@ def client() -> Client:
         ((b"user", b"secret", b"smtp", b"a.org"), Login(b"smtp", b"user@a.org", b"secret"), b"\0\x02NO"),
         ((b"down", b"secret", b"smtp", b""), Login(b"smtp", b"down", b"secret"), b""),
         ((b"", b"secret", b"smtp", b""), Rejected(b"smtp", "empty user name or password"), b"\0\x02NO"),
-        ((b"user", b"", b"smtp", b""), Rejected(b"smtp", "empty user name or password"), b"\0\x02NO"),
-        ((b"user", b"secret\0", b"smtp", b""), Rejected(b"smtp", "NUL in user name or password"), b"\0\x02NO"),
+        ((b"user", b"", b"smtp", b""), Rejected(b"smtp", "empty user name or password", b"user"), b"\0\x02NO"),
+        ((b"user", b"secret\0", b"smtp", b""), Rejected(b"smtp", "NUL in user name or password", b"user"), b"\0\x02NO"),
         ((b"user", b"s\nq", b"smtp", b""), Login(b"smtp", b"user", b"s\nq"), b"\0\x02NO"),
     ],
 )
