@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from authd import __version__
-from authd.cli.common import FAILED, complain
+from authd.cli.common import FAILED, command, complain, option_parser
+from authd.config.listening import DEFAULT_MODES
 from authd.config.problem import ConfigError
 
+VALUED = ("--sysconfdir", "--socket", "--protocol", "--as", "--chroot")
+"""The options, each of which has a value."""
 
+
+@command("authd")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(commands_first(sys.argv[1:] if arguments is None else arguments))
     # Each has its own needs: what asks the daemon alone must not wait for database drivers to load.
     try:
         match options.command:
@@ -26,21 +31,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 return flush(options.socket, options.sysconfdir, options.user)
             case "doctor":
-                from authd.cli.doctor import doctor
+                from authd.cli.doctor import Choice, doctor
 
-                return doctor(options.sysconfdir, options.user, options.chroot)
+                return doctor(
+                    options.sysconfdir, options.user, options.chroot, Choice(options.socket, options.protocol)
+                )
             case _:
                 from authd.cli.deliver import deliver
 
                 return deliver(options.socket, options.sysconfdir, options.user, options.words)
     except ConfigError as error:
         complain(str(error))
-        return FAILED
+        # Mail must wait where the configuration can't be read, not bounce.
+        return os.EX_TEMPFAIL if options.command == "deliver" else FAILED
+
+
+def commands_first(words: Sequence[str]) -> list[str]:
+    """Return `words` with the options that stand before a command moved behind it, where the parser looks for them."""
+    rest = list(words)
+    commands: list[str] = []
+    moved: list[str] = []
+    while rest and commands not in (["check"], ["doctor"], ["deliver"]) and len(commands) < DEEPEST:
+        word = rest[0]
+        if word in VALUED and len(rest) > 1:
+            moved += [rest.pop(0), rest.pop(0)]
+        elif word.startswith(tuple(f"{name}=" for name in VALUED)):
+            moved.append(rest.pop(0))
+        elif word.startswith("-"):
+            break
+        else:
+            commands.append(rest.pop(0))
+    return [*commands, *moved, *rest]
+
+
+DEEPEST = 2
+"""Words of the longest command, ``cache flush``."""
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="authd", description="Look after an authd installation.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"authd {__version__}")
+    parser = option_parser("authd", "Look after an authd installation.")
     commands = parser.add_subparsers(dest="command", required=True)
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
@@ -54,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--as", dest="user", metavar="USER", help="the user; without it, who runs the command")
     doctor.add_argument("--chroot", metavar="DIR", help="directory that the user's programs are locked into")
+    doctor.add_argument("--socket", metavar="PATH", help="this socket alone")
+    doctor.add_argument(
+        "--protocol", metavar="NAME", choices=sorted(DEFAULT_MODES), help="the sockets of this protocol"
+    )
     cache = commands.add_parser("cache", help="look after what the daemon remembers")
     flush = cache.add_subparsers(dest="what", required=True).add_parser(
         "flush", parents=[everywhere], help="have it forget a user, or all"

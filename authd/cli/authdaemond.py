@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, complain, configuration
+from authd.cli.common import FAILED, OK, command, complain, configuration, option_parser
 from authd.cli.offline import examine
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings, RunDirectory
+from authd.config.hints import described
 from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
 from authd.server.listener import ListenError, answers
@@ -29,9 +29,10 @@ NOT_RUNNING = 3
 """Exit statuses of ``status``, as the Linux Standard Base has them."""
 
 
+@command("authdaemond")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="authdaemond", description="The authentication daemon.", allow_abbrev=False)
+    parser = option_parser("authdaemond", "The authentication daemon.")
     parser.add_argument("command", choices=["start", "stop", "restart", "reload", "status"])
     parser.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
     parser.add_argument("--foreground", action="store_true", help="with start: stay here, and log to standard error")
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, UnknownModules, ListenError, AlreadyRunning, PrivilegeError) as error:
         complain(str(error))
     except OSError as error:
-        complain(f"{error.filename or 'authdaemond'}: {error.strerror or error}")
+        complain(described(error, "authdaemond"))
     return FAILED
 
 
@@ -74,7 +75,7 @@ def _start(settings: DaemonSettings) -> int:
         return OK if answers(socket) else FAILED
     if not problem and answers(socket):
         return OK
-    complain(problem or f"{socket}: no answer; the log says why")
+    complain(problem or f"{socket}: no answer; the log of the daemon says why, in syslog or the journal")
     # What does not serve is not left behind.
     _stop(settings.directory)
     return FAILED
@@ -92,7 +93,7 @@ def _stop(directory: RunDirectory) -> int:
         complain(f"{directory.pid_file}: locked, but by no process that can be told to stop; try again")
         return FAILED
     try:
-        signal.pidfd_send_signal(process, signal.SIGTERM)
+        _signal(pid, lambda: signal.pidfd_send_signal(process, signal.SIGTERM))
         if not select.select([process], [], [], STOP_SECONDS)[0]:
             complain(f"process {pid} has not ended within {STOP_SECONDS:g} s")
             return FAILED
@@ -108,8 +109,20 @@ def _reload(file: Path, directory: RunDirectory) -> int:
     if not pid:
         complain("not running")
         return FAILED
-    os.kill(pid, signal.SIGHUP)
+    _signal(pid, lambda: os.kill(pid, signal.SIGHUP))
     return OK
+
+
+def _signal(pid: int, send: Callable[[], None]) -> None:
+    """Send a signal; where this user may not, the error names the process.
+
+    :raises OSError: if it can't be sent.
+    """
+    try:
+        send()
+    except PermissionError as error:
+        hint = "it is another user's; run it as root"
+        raise PermissionError(error.errno, f"{error.strerror}; {hint}", f"process {pid}") from None
 
 
 def _status(directory: RunDirectory) -> int:

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from authd.account import Entry
-from authd.cli.common import FAILED, OK, complain, socket_path
+from authd.cli.common import FAILED, OK, command, complain, socket_path, unreachable, version
 from authd.client import ask
+from authd.config.hints import reason
 from authd.config.problem import ConfigError
 from authd.numbers import atoi
 from authd.protocol.client import ReplyError, decode_enumeration, encode_enumerate
@@ -26,9 +27,16 @@ List all accounts: name, uid, gid, home directory and maildir, separated by tabs
   --socket PATH      socket of the daemon, in place of the one in authdaemonrc
   --sysconfdir DIR   directory of authdaemonrc
   --help             show this
+  --version          show the version
 """
 
+CUT_OFF = (
+    "authenumerate: the list was cut off: a module can't list its accounts now; the daemon's log says why, "
+    "and so does authd check"
+)
 
+
+@command("authenumerate")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     flags = {"-s": False, "-o": False}
@@ -39,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "--help":
             print(HELP, end="")
             return OK
+        if name == "--version":
+            print(version("authenumerate"))
+            return OK
         if name in flags and not equals:
             flags[name] = True
         elif name in values and (equals or words):
@@ -48,12 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return FAILED
     try:
         path = socket_path(values["--socket"], values["--sysconfdir"])
-        reply = ask(path, encode_enumerate())
     except ConfigError as error:
         complain(str(error))
         return FAILED
+    try:
+        reply = ask(path, encode_enumerate())
+    except (BrokenPipeError, ConnectionResetError):
+        complain(CUT_OFF)
+        return FAILED
     except OSError as error:
-        complain(f"ERR: authdaemon: s_connect() failed: {error.strerror or error}")
+        complain(f"ERR: authdaemon: s_connect() failed: {reason(error)}")
+        complain(f"authenumerate: {unreachable(path, error)}")
         return FAILED
     return _show(reply, shared_only=flags["-s"], with_options=flags["-o"])
 
@@ -67,9 +83,10 @@ def _show(reply: bytes, shared_only: bool, with_options: bool) -> int:
             line = b"%b\t%d\t%d\t%b\t%b" % (entry.address, entry.uid, entry.gid, entry.home, entry.maildir)
             output.write(line + (b"\t" + entry.options if with_options else b"") + b"\n")
     except ReplyError:
-        return FAILED
-    finally:
         output.flush()
+        complain(CUT_OFF)
+        return FAILED
+    output.flush()
     return OK
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from authd.cli.common import FAILED, OK, complain, read_new_password
+from authd.cli.common import FAILED, OK, command, complain, option_parser, read_new_password
 from authd.passwords import SCHEMES, hash_password
 from authd.passwords.hashing import DEFAULT_SCHEME
 
 
+@command("authpasswd")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="authpasswd",
-        description="Read a password, twice from the terminal or once from standard input, and print it hashed.",
-        allow_abbrev=False,
+    parser = option_parser(
+        "authpasswd", "Read a password, twice from the terminal or once from standard input, and print it hashed."
     )
     parser.add_argument(
         "method",

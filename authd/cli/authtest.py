@@ -14,8 +14,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from authd.account import Account
-from authd.cli.common import FAILED, OK, complain, configuration, read_password, socket_path
+from authd.cli.common import (
+    FAILED,
+    OK,
+    command,
+    complain,
+    configuration,
+    read_password,
+    socket_path,
+    unreachable,
+    version,
+)
 from authd.client import ask
+from authd.config.hints import reason
 from authd.config.problem import ConfigError
 from authd.protocol.client import ReplyError, decode_account, encode_login, encode_lookup, encode_passwd
 from authd.protocol.reply import OK as CHANGED
@@ -25,6 +36,7 @@ USAGE = "Usage: authtest [-s service] userid [ password [ newpassword ] ]"
 HELP = f"""{USAGE}
 
 Without a password, show the account; with one, try it; with two, change it from the first to the second.
+Options stand before the userid.
 
   -s SERVICE         the service to ask for (login)
   --socket PATH      socket of the daemon, in place of the one in authdaemonrc
@@ -32,27 +44,35 @@ Without a password, show the account; with one, try it; with two, change it from
   --explain          ask the modules without the daemon, and tell what each said
   --password-stdin   read the password, and after it the new one if two are wanted (give "-"), from standard input, a line each
   --help             show this
+  --version          show the version
 """
+
+LONG_OPTIONS = ("socket=", "sysconfdir=", "explain", "password-stdin", "help", "version")
+MAX_WORDS = 3
 
 DEFAULT_SERVICE = b"login"
 NONE = b"(none)"
 
 
+NO_ANSWER = "the daemon closed without an answer, which is a temporary failure; its log says why, and so does authtest --explain"
+
+
 class Failure(Exception):
-    """A request that did not end well; the text is what Courier's command says, in the words of errno."""
+    """A request that did not end well; the text is what Courier's command says, in the words of errno.
 
-    def __init__(self, code: int) -> None:
+    :ivar hint: a line of our own for standard error; empty for none.
+    """
+
+    def __init__(self, code: int, hint: str = "") -> None:
         super().__init__(os.strerror(code))
+        self.hint = hint
 
 
+@command("authtest")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        options, words = getopt.getopt(
-            list(sys.argv[1:] if arguments is None else arguments),
-            "s:",
-            ["socket=", "sysconfdir=", "explain", "password-stdin", "help"],
-        )
+        options, words = getopt.getopt(list(sys.argv[1:] if arguments is None else arguments), "s:", LONG_OPTIONS)
     except getopt.GetoptError:
         complain(USAGE)
         return FAILED
@@ -60,14 +80,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--help" in values:
         print(HELP, end="")
         return OK
-    if not words:
+    if "--version" in values:
+        print(version("authtest"))
+        return OK
+    if not 1 <= len(words) <= MAX_WORDS:
+        # A fourth word is the rest of a password with a blank; to change it to the first half would be wrong.
         complain(USAGE)
         return FAILED
     service = os.fsencode(values.get("-s", DEFAULT_SERVICE.decode()))
-    user, *passwords = (os.fsencode(word) for word in words[:3])
+    user, *passwords = map(os.fsencode, words)
     if "--password-stdin" in values:
         # A word on the command line says no more than how many are wanted.
         passwords = [read_password("", stdin=True) for _ in range(max(1, len(passwords)))]
+    if passwords[1:] == [b""]:
+        complain("authtest: the new password is empty, and no client could send it; nothing was changed")
+        return FAILED
     try:
         if "--explain" in values:
             return _explain(configuration(values.get("--sysconfdir")), service, user, passwords)
@@ -99,10 +126,20 @@ def _run(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes], ou
         account = _account(path, service, user, passwords)
     except Failure as failure:
         complain(f"Authentication FAILED: {failure}")
+        if failure.hint:
+            complain(f"authtest: {failure.hint}")
+        for option in _behind_userid(passwords):
+            complain(f"authtest: {option} behind the userid was taken for a password; write options before the userid")
         return FAILED
     _show(account, output)
     output.flush()
     return OK
+
+
+def _behind_userid(passwords: Sequence[bytes]) -> list[str]:
+    """Return the options that stand where passwords do; never a value."""
+    options = {f"--{name.rstrip('=')}" for name in LONG_OPTIONS}
+    return [name for word in passwords if (name := os.fsdecode(word).partition("=")[0]) in options]
 
 
 def _account(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes]) -> Account:
@@ -113,7 +150,7 @@ def _account(path: Path, service: bytes, user: bytes, passwords: Sequence[bytes]
     try:
         account = decode_account(_ask(path, request))
     except ReplyError:
-        raise Failure(errno.EIO) from None
+        raise Failure(errno.EIO, NO_ANSWER) from None
     if account is None:
         raise Failure(errno.EPERM)
     return account
@@ -131,11 +168,13 @@ def _change(path: Path, service: bytes, user: bytes, old: bytes, new: bytes) -> 
 def _ask(path: Path, request: bytes) -> bytes:
     try:
         return ask(path, request)
-    except TimeoutError:
-        raise Failure(errno.ETIMEDOUT) from None
+    except TimeoutError as error:
+        raise Failure(errno.ETIMEDOUT, unreachable(path, error)) from None
+    except (BrokenPipeError, ConnectionResetError):
+        raise Failure(errno.EIO, NO_ANSWER) from None
     except OSError as error:
-        complain(f"ERR: authdaemon: s_connect() failed: {error.strerror}")
-        raise Failure(errno.EINVAL) from None
+        complain(f"ERR: authdaemon: s_connect() failed: {reason(error)}")
+        raise Failure(errno.EINVAL, unreachable(path, error)) from None
 
 
 def _show(account: Account, output: BinaryIO) -> None:

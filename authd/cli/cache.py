@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, complain, configuration
+from authd.cli.common import FAILED, OK, complain, configuration, unreachable
 from authd.client import ask
 from authd.config import authdaemonrc
 from authd.protocol import reply
@@ -34,7 +34,7 @@ def flush(socket: str | None, directory: str | None, user: str | None) -> int:
         complain(f"{path}: not for you; run it as root, or as the daemon's user")
         return FAILED
     except OSError as error:
-        complain(f"{path}: {error.strerror or error}; see whether the daemon runs")
+        complain(unreachable(path, error))
         return FAILED
     if answer != reply.OK:
         complain(f"{path}: the daemon did not understand; its log says why")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from authd.cli.common import complain, socket_path
+from authd.cli.common import complain, socket_path, unreachable
 from authd.client import ask
+from authd.config.hints import reason
 from authd.protocol.client import ReplyError, decode_account, encode_lookup
 
 SERVICE = b"deliver"
@@ -32,7 +33,7 @@ def deliver(socket: str | None, directory: str | None, user: str, words: Sequenc
     try:
         account = decode_account(ask(path, encode_lookup(SERVICE, os.fsencode(user))))
     except OSError as error:
-        complain(f"{user}: {path}: {error.strerror or error}")
+        complain(f"{user}: {unreachable(path, error)}")
         return os.EX_TEMPFAIL
     except ReplyError:
         complain(f"{user}: the daemon can't tell now; its log says why")
@@ -43,5 +44,5 @@ def deliver(socket: str | None, directory: str | None, user: str, words: Sequenc
     try:
         os.execvp(words[0], list(words))  # noqa: S606 - to become the command is what this is for
     except OSError as error:
-        complain(f"{words[0]}: {error.strerror}")
+        complain(f"{words[0]}: {reason(error)}")
         return os.EX_TEMPFAIL

@@ -1,16 +1,15 @@
-"""``authd doctor``: whether a user can reach each socket, found out by being that user, and the mend where not."""
+"""``authd doctor``: whether a user can reach each socket, found out by being that user, and the hint where not."""
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import socket
-import stat
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from authd.cli.access import Patient, chroot_hint, obstacles
 from authd.cli.common import FAILED, OK, complain, configuration
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
@@ -20,32 +19,46 @@ PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """Who is to reach the sockets.
+class Choice:
+    """The listeners to examine.
 
-    :param name: the user.
-    :param uid: its id.
-    :param gid: its primary group.
-    :param groups: all its groups.
-    :param chroot: the directory that is its root; ``None`` for the system's own.
+    :param socket: path of one; ``None`` for all.
+    :param protocol: name of the protocol that they speak; ``None`` for all.
     """
 
-    name: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    chroot: Path | None
+    socket: str | None = None
+    protocol: str | None = None
+
+    def of(self, settings: DaemonSettings) -> Sequence[ListenerSettings]:
+        """Return the listeners of `settings` that are chosen; without a choice all but the control socket.
+
+        :raises DoctorError: if there is none.
+        """
+        if self.socket is None and self.protocol is None:
+            return [one for one in settings.listeners if one.protocol != "control"]
+        chosen = [
+            one
+            for one in settings.listeners
+            if self.protocol in (None, one.protocol) and (self.socket is None or _same(Path(self.socket), one.path))
+        ]
+        if not chosen:
+            there = " ".join(f"{one.protocol}:{one.path}" for one in settings.listeners)
+            wanted = f"{self.protocol or 'socket'}{f':{self.socket}' if self.socket else ''}"
+            raise DoctorError(
+                f"{settings.file}: the daemon has no {wanted}; it has {there}; name one of these, or add it to AUTHD_LISTEN"
+            )
+        return chosen
 
 
 class DoctorError(Exception):
-    """There is nobody to examine; the text has the mend."""
+    """There is nothing to examine; the text has the hint."""
 
 
-def doctor(directory: str | None, user: str | None, chroot: str | None) -> int:
+def doctor(directory: str | None, user: str | None, chroot: str | None, choice: Choice) -> int:
     """Tell for each listener whether `user` can reach it, and return the exit status: 0 if all can be reached.
 
-    The control socket is for no mail program and left out.  Listeners outside a chroot are told and do not count, as long as one
-    is inside.
+    The control socket is for no mail program and left out unless it is chosen.  Listeners outside a chroot are told and do not
+    count, as long as one is inside.
 
     :param directory: where authdaemonrc is.
     :raises ConfigError: if it can't be read or used.
@@ -53,14 +66,13 @@ def doctor(directory: str | None, user: str | None, chroot: str | None) -> int:
     settings = authdaemonrc.load(configuration(directory))
     try:
         patient = _patient(user, chroot)
+        chosen = choice.of(settings)
     except DoctorError as error:
         complain(str(error))
         return FAILED
     reachable = 0
     ill = False
-    for listener in settings.listeners:
-        if listener.protocol == "control":
-            continue  # It is nobody's but the daemon's user's.
+    for listener in chosen:
         problem, mend = _examine(listener, patient, settings)
         place = f"{listener.protocol}:{listener.path}"
         if not problem:
@@ -72,8 +84,14 @@ def doctor(directory: str | None, user: str | None, chroot: str | None) -> int:
         else:
             print(f"{place}: {problem}")
     if not reachable and not ill:
-        print(f"{patient.name} can reach none; {_mend_for_chroot(patient)}")
+        print(f"{patient.name} can reach none; {chroot_hint(patient, chosen[0].protocol, settings)}")
     return OK if reachable and not ill else FAILED
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Tell whether two paths are of one socket; by their directories, since the socket may be missing."""
+    path = path.absolute()
+    return path == other or path.parent.resolve() / path.name == other.parent.resolve() / other.name
 
 
 def _patient(user: str | None, chroot: str | None) -> Patient:
@@ -100,7 +118,7 @@ def _examine(listener: ListenerSettings, patient: Patient, settings: DaemonSetti
     problem = _try(inside, patient)
     if not problem:
         return "", ""
-    for obstacle, mend in _obstacles(listener, patient):
+    for obstacle, mend in obstacles(listener, patient, settings):
         return obstacle, mend
     return problem, f"authdaemond status --sysconfdir {settings.file.parent} tells whether the daemon runs"
 
@@ -134,73 +152,3 @@ def _try(path: Path, patient: Patient) -> str:
         problem = pipe.read().decode()
     os.waitpid(child, 0)
     return problem
-
-
-def _obstacles(listener: ListenerSettings, patient: Patient) -> Iterator[tuple[str, str]]:
-    """Yield what is in the way, from the root on, and what to do about it."""
-    for directory in reversed(listener.path.parents):
-        try:
-            status = directory.stat()
-        except OSError as error:
-            yield f"{directory}: {error.strerror}", "create it, and start the daemon"
-            return
-        if not _may(status, patient, stat.S_IXOTH):
-            yield f"may not enter {directory} ({_shown(status)})", _mend_access(status, patient, directory, "x")
-    try:
-        status = listener.path.lstat()
-    except OSError as error:
-        yield f"{listener.path}: {error.strerror}", "start the daemon"
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        yield f"{listener.path} is no socket", "remove it, and restart the daemon"
-    elif not _may(status, patient, stat.S_IWOTH):
-        yield f"may not write to {listener.path} ({_shown(status)})", _mend_socket(status, listener, patient)
-
-
-def _may(status: os.stat_result, patient: Patient, right: int) -> bool:
-    """Tell whether the mode gives `patient` a right, which is one of those of others."""
-    if patient.uid == 0:
-        return True
-    if status.st_uid == patient.uid:
-        return bool(status.st_mode & right << 6)
-    if status.st_gid in patient.groups:
-        return bool(status.st_mode & right << 3)
-    return bool(status.st_mode & right)
-
-
-def _mend_access(status: os.stat_result, patient: Patient, path: Path, right: str) -> str:
-    if status.st_mode & stat.S_IXGRP and status.st_gid != 0:
-        return f"adduser {patient.name} {_group(status.st_gid)}, and restart its programs"
-    return f"chmod o+{right} {path}"
-
-
-def _mend_socket(status: os.stat_result, listener: ListenerSettings, patient: Patient) -> str:
-    if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
-        return f"adduser {patient.name} {_group(status.st_gid)}, and restart its programs"
-    place = f"{listener.protocol}:{listener.path}"
-    return f"give {place} in AUTHD_LISTEN owner={patient.name} or another mode, and restart the daemon"
-
-
-def _mend_for_chroot(patient: Patient) -> str:
-    path = f"{patient.chroot}/private/authdaemond"
-    return (
-        f'add AUTHD_LISTEN="authdaemond:{path},mode=0600,owner={patient.name}" to authdaemonrc, and restart the daemon'
-    )
-
-
-def _shown(status: os.stat_result) -> str:
-    return f"{stat.filemode(status.st_mode)} {_user(status.st_uid)} {_group(status.st_gid)}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

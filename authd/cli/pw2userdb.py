@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, complain
+from authd.cli.common import FAILED, OK, command, complain, option_parser
+from authd.config.hints import reason
 from authd.userdb.record import Fields, format_fields
 
 
+@command("pw2userdb")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="pw2userdb",
-        description="Print the accounts of /etc/passwd and /etc/shadow as records of a userdb.",
-        allow_abbrev=False,
-    )
+    parser = option_parser("pw2userdb", "Print the accounts of /etc/passwd and /etc/shadow as records of a userdb.")
+    parser.add_argument("--sysconfdir", metavar="DIR", help="as in the other commands; this one reads no configuration")
     parser.add_argument("--passwd", metavar="FILE", default="/etc/passwd")
     parser.add_argument("--shadow", metavar="FILE", default="/etc/shadow")
     parser.add_argument("--noshadow", action="store_true", help="look for passwords in the first file alone")
@@ -28,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accounts = _fields(Path(options.passwd), 7)
         hashes = {} if options.noshadow else _hashes(Path(options.shadow))
     except OSError as error:
-        complain(f"pw2userdb: {error.filename}: {error.strerror}")
+        hint = "; run it as root, or give --noshadow" if isinstance(error, PermissionError) else ""
+        complain(f"pw2userdb: {error.filename}: {reason(error)}{hint}")
         return FAILED
     domain = f"@{options.domain}".encode() if options.domain else b""
     for name, password, uid, gid, gecos, home, shell in accounts:

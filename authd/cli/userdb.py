@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, complain, read_password
+from authd.cli.common import FAILED, OK, command, complain, read_password, take_option, version
 from authd.config.locate import directory_of_files
 from authd.userdb.record import BadRecord, Fields, check_field, parse_fields
 from authd.userdb.source import Change, SourceError, edit, lines_of
@@ -18,16 +18,39 @@ USAGE = """usage: userdb [path/ | -f file ]name set field=value...
        userdb [path/ | -f file ]name del
        userdb -show [path | -f file] [name]"""
 
+HELP = f"""{USAGE}
+
+Change one account of a userdb's text, or show it; makeuserdb makes the change known to the daemon.
+
+  -f FILE            the userdb's text, in place of userdb beside authdaemonrc
+  --sysconfdir DIR   directory of authdaemonrc, and of the userdb
+  --help, -h         show this
+  --version          show the version
+"""
+
 WRONG_USE = 2
 
 
+@command("userdb")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 for what can't be done, 2 for a wrong use."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in (["--help"], ["-h"]):
+        print(HELP, end="")
+        return OK
+    if words[:1] == ["--version"]:
+        print(version("userdb"))
+        return OK
+    try:
+        userdb = directory_of_files(take_option(words, "--sysconfdir")) / "userdb"
+    except ValueError as error:
+        complain(f"userdb: {error}")
+        complain(USAGE)
+        return WRONG_USE
     try:
         if words[:1] == ["-show"]:
-            return _show(words[1:])
-        file, name, action, fields = _parse(words)
+            return _show(userdb, words[1:])
+        file, name, action, fields = _parse(userdb, words)
         return _ACTIONS[action](file, name, fields)
     except (SourceError, BadRecord) as error:
         complain(f"userdb: {error}")
@@ -41,22 +64,24 @@ class _WrongUse(Exception):
     """The arguments are none that the command has."""
 
 
-def _parse(words: list[str]) -> tuple[Path, bytes, str, list[str]]:
+def _parse(userdb: Path, words: list[str]) -> tuple[Path, bytes, str, list[str]]:
     file = None
     if words[:1] == ["-f"] and len(words) > 1:
         file, words = Path(words[1]), words[2:]
     if len(words) < 2 or words[1] not in _ACTIONS:
         raise _WrongUse
-    place, name = _place(words[0], file)
+    if words[0].startswith("--"):
+        raise _WrongUse
+    place, name = _place(userdb, words[0], file)
     if not name:
         raise _WrongUse
     return place, name, words[1], words[2:]
 
 
-def _place(address: str, file: Path | None) -> tuple[Path, bytes]:
+def _place(userdb: Path, address: str, file: Path | None) -> tuple[Path, bytes]:
     """Return the file and the name that ``path/name`` means."""
     path, slash, name = address.rpartition("/")
-    place = file if file is not None else directory_of_files() / "userdb"
+    place = file if file is not None else userdb
     if slash and file is None:
         place = place / path
     return place, os.fsencode(name if file is None else address)
@@ -109,11 +134,11 @@ def _edit(file: Path, name: bytes, change: Change) -> None:
     edit(file, name, change)
 
 
-def _show(words: list[str]) -> int:
+def _show(userdb: Path, words: list[str]) -> int:
     if words[:1] == ["-f"] and len(words) > 1:
         file, rest = Path(words[1]), words[2:]
     else:
-        file, rest = directory_of_files() / "userdb", words
+        file, rest = userdb, words
         if file.is_dir():
             if not rest:
                 raise _WrongUse

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from authd.cli.common import FAILED, OK, complain, read_new_password
+from authd.cli.common import FAILED, OK, command, complain, option_parser, read_new_password
 from authd.passwords import hash_password
 from authd.passwords.hashing import DEFAULT_SCHEME
 from authd.passwords.hmacstate import DIGESTS, HmacUnavailable, hmac_state
 
 
+@command("userdbpw")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="userdbpw",
-        description="Read a password, twice from the terminal or once from standard input, and print what a userdb has for it.",
-        epilog="For example: userdbpw | userdb users/john set systempw",
-        allow_abbrev=False,
+    parser = option_parser(
+        "userdbpw",
+        "Read a password, twice from the terminal or once from standard input, and print what a userdb has for it.",
+        "For example: userdbpw | userdb users/john set systempw",
     )
+    parser.add_argument("--sysconfdir", metavar="DIR", help="as in the other commands; this one reads no configuration")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("-md5", action="store_const", dest="form", const="md5-crypt", help="an md5-crypt hash")
     for digest in DIGESTS:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from authd.config.hints import read_hint
 from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
 from authd.config.problem import ConfigError, Problem
 from authd.config.setting import Setting, number_between, one_of, text, words
@@ -222,7 +223,7 @@ def load_directory(file: Path) -> RunDirectory:
     """
     directory = next(setting.default for setting in SETTINGS if setting.name == "authdaemonvar")
     for _, name, value in _assignments(_read(file)):
-        if name == "authdaemonvar":
+        if name == "authdaemonvar" and value:
             directory = value
     return RunDirectory(Path(directory))
 
@@ -231,13 +232,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ConfigError(
-            Problem(
-                file,
-                f"can't be read: {error.strerror}",
-                "give --sysconfdir the directory that has it, or mend its permissions",
-            )
-        ) from error
+        raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
 
 
 def _assignments(content: str) -> Iterator[tuple[int, str, str | None]]:

@@ -38,9 +38,9 @@ def sysconfdir(
     )
 
 
-def directory_of_files(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory that commands without ``--sysconfdir`` look in; Debian's where there is none."""
+def directory_of_files(option: str | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory of a command that needs no authdaemonrc, as `sysconfdir`; Debian's where there is none."""
     try:
-        return sysconfdir(None, environment)
+        return sysconfdir(option, environment)
     except ConfigError:
         return Path("/etc/courier")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from authd.config.hints import read_hint
 from authd.config.problem import ConfigError, Problem
 
 BLANKS = " \t\r\v\f"
@@ -34,9 +35,7 @@ def read(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ConfigError(
-            Problem(file, f"can't be read: {error.strerror}", "create it, or let the daemon's user read it")
-        ) from error
+        raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
 
 
 def parse(content: str) -> list[Line]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from authd.config.hints import reason, write_hint
 from authd.config.listening import ListenerSettings
 
 LONGEST_QUEUE = 2**31 - 1
@@ -130,8 +131,8 @@ def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
         listening.close()
         with suppress(OSError):
             new.unlink()
-        mend = "give its directory to the daemon's user, or name another, shorter one in authdaemonvar or AUTHD_LISTEN"
-        raise ListenError(path, f"can't listen: {error.strerror or error}", mend) from error
+        hint = write_hint(error, path, "authdaemonvar or AUTHD_LISTEN")
+        raise ListenError(path, f"can't listen: {reason(error)}", hint) from error
     return Listener(settings, listening, identity)
 
 
@@ -200,7 +201,9 @@ def check_directory(directory: Path) -> None:
         mode = directory.stat().st_mode
     except OSError as error:
         mend = "create it, and let the mail programs' group enter it"
-        raise ListenError(directory, error.strerror or str(error), mend) from error
+        if not isinstance(error, FileNotFoundError):
+            mend = write_hint(error, directory, "authdaemonvar or AUTHD_LISTEN")
+        raise ListenError(directory, reason(error), mend) from error
     if not stat.S_ISDIR(mode):
         raise ListenError(directory, "not a directory", "correct the path in authdaemonvar or AUTHD_LISTEN")
     if mode & stat.S_IWOTH:

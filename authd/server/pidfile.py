@@ -40,10 +40,16 @@ class PidFile:
             raise AlreadyRunning(file, running(file) or 0) from None
 
     def write(self) -> None:
-        """Write this process's id, for all to read whatever the umask was."""
-        os.fchmod(self.descriptor, 0o644)
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, b"%d\n" % os.getpid(), 0)
+        """Write this process's id, for all to read whatever the umask was.
+
+        :raises OSError: with the file's name, if it can't be written.
+        """
+        try:
+            os.fchmod(self.descriptor, 0o644)
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._file)) from None
 
     def remove(self) -> None:
         """Remove the file and give the lock back; empty it where this user may not remove it."""

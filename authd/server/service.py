@@ -17,6 +17,7 @@ import daemon
 
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.hints import described
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
 from authd.server.notify import ServiceManager, given_sockets
@@ -124,9 +125,10 @@ def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> in
             with pid_file:
                 _supervise(settings, pid_file, on_ready, ServiceManager(), {})
     except Exception as error:
-        LOGGER.critical("can't start: %s", error)
+        told = described(error, "authdaemond") if isinstance(error, OSError) else str(error)
+        LOGGER.critical("can't start: %s", told)
         with suppress(OSError):
-            os.write(tell, f"{error}\n".encode())
+            os.write(tell, f"{told}\n".encode())
         return 1
     return 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from authd.userdb.gdbm import Gdbm, GdbmError
 from authd.userdb.record import is_secret
-from authd.userdb.source import SourceError, files_of, lines_of, locked
+from authd.userdb.source import SourceError, files_of, lines_of, locked, write_hint
 
 
 def data_file(source: Path) -> Path:
@@ -28,8 +28,11 @@ def build(source: Path) -> None:
         _check(source)
         with locked(source.with_name(f"{source.name}.lock")):
             _build(source)
-    except (GdbmError, OSError) as error:
-        raise SourceError(f"{source}: can't be compiled: {error}") from None
+    except GdbmError as error:
+        raise SourceError(f"{source}: can't be compiled: {error}; see to the space in {source.parent}") from None
+    except OSError as error:
+        told = f"{error.filename or source}: {error.strerror}"
+        raise SourceError(f"{source}: can't be compiled: {told}; {write_hint(error, source)}") from None
 
 
 def _check(source: Path) -> None:

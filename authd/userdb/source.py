@@ -30,7 +30,7 @@ def lines_of(file: Path) -> Iterator[tuple[int, bytes, bytes]]:
     try:
         content = _content(file)
     except OSError as error:
-        raise SourceError(f"{file}: can't be read: {error.strerror}") from None
+        raise SourceError(f"{file}: can't be read: {error.strerror}; {read_hint(error)}") from None
     for number, line in enumerate(content.split(b"\n"), 1):
         try:
             record = parse_line(line)
@@ -71,7 +71,25 @@ def edit(file: Path, name: bytes, change: Change) -> None:
             content = _content(file) if file.exists() else b""
             _replace(file, b"".join(_edited(content, name, change)))
     except OSError as error:
-        raise SourceError(f"{file}: can't be changed: {error.strerror}") from None
+        raise SourceError(f"{file}: can't be changed: {error.strerror}; {write_hint(error, file)}") from None
+
+
+def read_hint(error: OSError) -> str:
+    """Return what to do where a userdb can't be read."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "write it first, or name another with -f or --sysconfdir"
+    return "run it as the owner of the file, or as root"
+
+
+def write_hint(error: OSError, file: Path) -> str:
+    """Return what to do where a userdb, or what is made of it, can't be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"free space on the file system of {file.parent} (df {file.parent}); it is as it was"
+    if error.errno == errno.EROFS:
+        return f"mount the file system of {file.parent} read-write"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"create {file.parent}, or name another with -f or --sysconfdir"
+    return f"run it as the owner of {file.parent}, or as root"
 
 
 @contextmanager
@@ -107,6 +125,15 @@ def _edited(content: bytes, name: bytes, change: Change) -> Iterator[bytes]:
 def _replace(file: Path, content: bytes) -> None:
     """Give `file` new content in one step; its owner and permissions stay."""
     temporary = file.with_name(f".tmp.{file.name}")
+    try:
+        _write(temporary, file, content)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write(temporary: Path, file: Path, content: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         if file.exists():
@@ -120,4 +147,3 @@ def _replace(file: Path, content: bytes) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.replace(file)

@@ -34,6 +34,20 @@ def run_command(
     return done.returncode, done.stdout, done.stderr
 
 
+def run(*words: str, shell: str = "", **more: object) -> tuple[int, str, str]:
+    """Run a command, or the line of shell that has it as ``"$@"``; return exit status, output and complaints."""
+    prefix = ("sh", "-c", shell, "sh") if shell else ()
+    done = subprocess.run(
+        [*prefix, *words],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        **more,  # type: ignore[call-overload]
+    )
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
 class Authd(Service):
     """The daemon on the configuration files in `etc`, in the foreground, its log in a file.
 
