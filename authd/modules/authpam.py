@@ -9,33 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
-from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.base import Module, Surroundings
 from authd.modules.inquiry import Ask, Find, Inquiry
-from authd.modules.pamprocess import Code, PamCheck, PamProcesses
+from authd.modules.pamprocess import Given, PamProcesses
+from authd.modules.pamtransaction import SUCCESS, PamCheck, PamResult
+from authd.modules.pamverdict import PAM_DIRECTORY, failure
+from authd.modules.systemaccounts import SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
-
-PAM_DIRECTORY = Path("/etc/pam.d")
 
 SERVICE = re.compile(rb"[\w.+-]+", re.ASCII)
 """What can be the name of a file in /etc/pam.d, and of none elsewhere."""
-
-SUCCESS = 0
-UNKNOWN_USER = 10
-EXPIRED_PASSWORD = 12
-EXPIRED_ACCOUNT = 13
-REFUSING = frozenset({6, 7, 8, 11, UNKNOWN_USER, EXPIRED_PASSWORD, EXPIRED_ACCOUNT, 20, 25, 27})
-"""PAM's codes, of <security/_pam_types.h>, that say something of the user; all others say that PAM can't tell."""
-
-_REASONS = {
-    UNKNOWN_USER: Reason.NO_SUCH_USER,
-    EXPIRED_PASSWORD: Reason.PASSWORD_EXPIRED,
-    EXPIRED_ACCOUNT: Reason.ACCOUNT_EXPIRED,
-}
 
 
 class AuthPam(Module):
@@ -64,7 +51,7 @@ class AuthPam(Module):
         account: Account | None = yield Find(self, service, user)
         return reject(Reason.NO_SUCH_USER if account is None else Reason.NO_CLEARTEXT, account)
 
-    def ask_each(self, questions: Sequence[PamCheck]) -> list[Code]:
+    def ask_each(self, questions: Sequence[PamCheck]) -> list[Given]:
         return self._processes.run(questions)
 
     def enumerate(self) -> Iterator[Entry]:
@@ -88,14 +75,10 @@ class AuthPam(Module):
         if any(b"\0" in text for text in (question.user, question.password, question.new or b"")):
             return reject(Reason.REFUSED, detail="a NUL in a name or a password")
         # Asked whether or not there is such a user, so that the time does not tell.
-        code: int = yield Ask(self, question)
-        account: Account | None = yield Find(self, question.service, question.user)
-        if code in REFUSING:
-            return reject(_REASONS.get(code, Reason.WRONG_PASSWORD), account)
-        if code != SUCCESS:
-            raise TemporaryFailure(Reason.UNREACHABLE, f"PAM's code is {code}")
-        return (
-            reject(Reason.NO_SUCH_USER)
-            if account is None
-            else Answer(Outcome.OK, success, account.with_clear(question.password))
-        )
+        result: PamResult = yield Ask(self, question)
+        account: SystemAccount | None = yield Find(self, question.service, question.user)
+        if result.code != SUCCESS:
+            return failure(question.service, question.user, result, account)
+        if account is None:
+            return reject(Reason.NO_SUCH_USER, detail="PAM lets the user in, but getpwnam(3) finds no account")
+        return Answer(Outcome.OK, success, account.with_clear(question.password))

@@ -6,17 +6,14 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
 from authd.modules.base import Module, TemporaryFailure
 from authd.modules.inquiry import Find, Inquiry
-from authd.modules.systemaccounts import DAY_SECONDS, SystemAccount
+from authd.modules.systemaccounts import DAY_SECONDS, SHADOW, SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
-
-SHADOW = Path("/etc/shadow")
 
 
 class AuthShadow(Module):

@@ -14,11 +14,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-
-import pamela
+from dataclasses import dataclass
 
 from authd.modules.base import TemporaryFailure
+from authd.modules.pamtransaction import PamCheck, PamResult, ask_pam
 from authd.outcome import Reason
 
 MOST_AT_ONCE = 16
@@ -35,32 +34,8 @@ PATIENCE_SECONDS = 0.01
 
 PACKET_BYTES = 64 * 1024
 
-_PROMPTS = 8
-"""So many times a PAM module may ask for a password."""
-
-
-@dataclass(frozen=True, slots=True)
-class PamCheck:
-    """The question whether PAM lets a user in, and, if so, whether it takes a new password.
-
-    :param remote_ip: address of the mail client, which PAM modules know as the remote host; empty where it was not told.
-    :param new: the new password; ``None`` to change none.
-    """
-
-    service: bytes
-    user: bytes
-    password: bytes = field(repr=False)
-    remote_ip: bytes = b""
-    new: bytes | None = field(default=None, repr=False)
-
-    def packed(self) -> bytes:
-        """Return the check as one packet.  C's strings, which PAM takes, have no NUL in them."""
-        fields = (self.service, self.user, self.password, self.remote_ip)
-        return b"\0".join(fields if self.new is None else (*fields, self.new))
-
-
-Code = int | TemporaryFailure
-"""PAM's code, or why there is none."""
+Given = PamResult | TemporaryFailure
+"""PAM's result, or why there is none."""
 
 
 class PamProcesses:
@@ -73,9 +48,9 @@ class PamProcesses:
         self._timeout = timeout
         self._idle: list[_Process] = []
 
-    def run(self, checks: Sequence[PamCheck]) -> list[Code]:
+    def run(self, checks: Sequence[PamCheck]) -> list[Given]:
         """Return what PAM has to say to each of `checks`, of which up to `MOST_AT_ONCE` are under way at the same time."""
-        codes: list[Code] = [TemporaryFailure(Reason.UNREACHABLE, "PAM was not asked")] * len(checks)
+        results: list[Given] = [TemporaryFailure(Reason.UNREACHABLE, "PAM was not asked")] * len(checks)
         waiting = deque(enumerate(checks))
         running: dict[int, _Run] = {}
         poll = select.poll()
@@ -87,19 +62,19 @@ class PamProcesses:
             for descriptor, _ in done:
                 run = running.pop(descriptor)
                 poll.unregister(descriptor)
-                codes[run.place] = self._finish(run.process)
+                results[run.place] = self._finish(run.process)
             for descriptor, run in list(running.items()):
                 if run.deadline <= time.monotonic():
                     del running[descriptor]
                     poll.unregister(descriptor)
                     run.process.end()
-                    codes[run.place] = TemporaryFailure(Reason.UNREACHABLE, "PAM has not answered in time")
+                    results[run.place] = TemporaryFailure(Reason.UNREACHABLE, "PAM has not answered in time")
             if not done and waiting and len(running) < MOST_AT_ONCE:
                 self._start(waiting, running, poll)
         for process in self._idle[KEPT:]:
             process.end()
         del self._idle[KEPT:]
-        return codes
+        return results
 
     def close(self) -> None:
         """End all processes; the next check starts one."""
@@ -114,13 +89,13 @@ class PamProcesses:
         running[process.descriptor] = _Run(place, process, time.monotonic() + self._timeout)
         poll.register(process.descriptor, select.POLLIN)
 
-    def _finish(self, process: _Process) -> Code:
-        code = process.receive()
-        if isinstance(code, TemporaryFailure) or process.checks >= MOST_CHECKS:
+    def _finish(self, process: _Process) -> Given:
+        result = process.receive()
+        if isinstance(result, TemporaryFailure) or process.checks >= MOST_CHECKS:
             process.end()
         else:
             self._idle.append(process)
-        return code
+        return result
 
 
 @dataclass(slots=True)
@@ -164,13 +139,12 @@ class _Process:
         with suppress(OSError):
             self._socket.send(check.packed())
 
-    def receive(self) -> Code:
+    def receive(self) -> Given:
         """Return the answer."""
         try:
-            said = self._socket.recv(1)
-        except OSError:
-            said = b""
-        return said[0] if said else TemporaryFailure(Reason.UNREACHABLE, "PAM ended without an answer")
+            return PamResult.unpacked(self._socket.recv(PACKET_BYTES))
+        except (OSError, ValueError):
+            return TemporaryFailure(Reason.UNREACHABLE, "PAM ended without an answer")
 
     def end(self) -> None:
         """End the process at once."""
@@ -190,29 +164,8 @@ def _serve(descriptor: int, timeout: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     packets = socket.socket(fileno=3)
     while packet := packets.recv(PACKET_BYTES):
-        service, user, password, remote_ip, *new = packet.split(b"\0")
         # Should the worker be gone, nobody else would end this.
         signal.alarm(int(timeout) + 1)
-        code = _asked(PamCheck(service, user, password, remote_ip, new[0] if new else None))
+        result = ask_pam(PamCheck.unpacked(packet))
         signal.alarm(0)
-        packets.send(bytes([code & 0xFF]))
-
-
-def _asked(check: PamCheck) -> int:
-    conversation = pamela.new_simple_password_conv([check.password] * _PROMPTS, "utf-8")
-    handle = pamela.pam_start(check.service, check.user, conv_func=conversation)
-    if check.remote_ip:
-        pamela.PAM_SET_ITEM(handle, pamela.PAM_RHOST, check.remote_ip)
-    code: int = pamela.PAM_AUTHENTICATE(handle, 0) or pamela.PAM_ACCT_MGMT(handle, 0)
-    pamela.PAM_END(handle, code)
-    if code or check.new is None:
-        return code
-    # Root is asked for the new password alone, twice.
-    answers = [check.new] * _PROMPTS
-    if os.geteuid() != 0:
-        answers.insert(0, check.password)
-    conversation = pamela.new_simple_password_conv(answers, "utf-8")
-    handle = pamela.pam_start(check.service, check.user, conv_func=conversation)
-    code = pamela.PAM_CHAUTHTOK(handle, 0)
-    pamela.PAM_END(handle, code)
-    return code
+        packets.send(result.packed())

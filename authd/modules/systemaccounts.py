@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_ulong
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from authd.account import Account, Entry
 from authd.modules.base import TemporaryFailure
@@ -19,6 +20,8 @@ from authd.outcome import Reason
 
 FIRST_UID = 100
 """Accounts below it are the system's own, and are not enumerated."""
+
+SHADOW = Path("/etc/shadow")
 
 DAY_SECONDS = 86_400
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests.conftest import require
 from tests.support.daemon import Authd, command, run_command
+from tests.support.fail2ban import as_syslog, matched
 from tests.support.processes import end, wait_until
 from tests.support.site import GOOD, USER, make_site
 from tests.support.wire import exchange, login
 
 SOURCE = Path(__file__).parents[2]
 PAGES = sorted((SOURCE / "docs" / "man").glob("*.[0-9]"))
-FILTER = SOURCE / "conf" / "fail2ban" / "authd.conf"
 
 PREFIX = "/usr/local/courier-authlib"
 
@@ -148,20 +148,7 @@ def test_manual_pages_have_every_option(name: str) -> None:
 def lines_of(authd: Authd, level: str) -> str:
     """Return the daemon's lines of one level as a syslog daemon writes them."""
     marked = [line.partition(": ")[2] for line in authd.logged().splitlines() if line.startswith(f"{level}: ")]
-    return "".join(f"Nov 24 04:10:42 mail authdaemond[4711]: {line}\n" for line in marked)
-
-
-def matched(root: Path, log: str) -> int:
-    """Return how many lines of a log fail2ban finds."""
-    (root / "filter.d").mkdir(exist_ok=True)
-    for file in (FILTER, Path("/etc/fail2ban/filter.d/common.conf")):
-        shutil.copy(file, root / "filter.d")
-    (root / "mail.log").write_text(log)
-    command = ["fail2ban-regex", str(root / "mail.log"), str(root / "filter.d" / "authd.conf")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = re.search(r"(?m)^Lines: \d+ lines, \d+ ignored, (\d+) matched", done.stdout)
-    assert found is not None, done.stdout + done.stderr
-    return int(found[1])
+    return as_syslog(marked)
 
 
 def test_fail2ban(root: Path) -> None:
