@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,25 @@ def require(*programs: str) -> None:
     if os.environ.get(REQUIRED):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a temporary directory of its own.
+
+    Every pytest that starts makes the directory that runs of one user share inaccessible to other users, such as the one that
+    a database server of another run has become.
+    """
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="authd-")
+        config.add_cleanup(lambda: _remove(config))
+
+
+def _remove(config: pytest.Config) -> None:
+    """Remove the temporary directory of a run without failures; what failed can be looked into."""
+    session: pytest.Session | None = config.pluginmanager.getplugin("session")
+    if session is None or session.exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
