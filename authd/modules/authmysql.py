@@ -23,6 +23,7 @@ from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import Surroundings, TemporaryFailure
+from authd.modules.provers import MysqlProver
 from authd.modules.pymysqlrows import RowConnection
 from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import MYSQL
@@ -81,6 +82,9 @@ class AuthMysql(SqlModule):
                 "correct the name"
             )
         return _mysqlclient(arguments) if self._uses_mysqlclient else RowConnection(**arguments)
+
+    def prover(self, settings: SqlSettings) -> MysqlProver:
+        return MysqlProver(self.connect(settings), self.dialect())
 
     def bindable(self, value: bytes) -> str:
         # Strict: in an encoding of several bytes, a byte that is no character could swallow the escape after it.

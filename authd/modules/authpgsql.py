@@ -18,6 +18,7 @@ from authd.config.pgsqlrc import SETTINGS, load_pgsqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
+from authd.modules.provers import PostgresqlProver
 from authd.modules.sql import HomelessLogins
 from authd.modules.sqltext import POSTGRESQL
 from authd.numbers import whole_unsigned
@@ -75,6 +76,12 @@ class AuthPgsql(HomelessLogins):
         connection.adapters.register_dumper(bytes, _TextDumper)
         self._set_character_set(connection, settings)
         return connection
+
+    def prover(self, settings: SqlSettings) -> PostgresqlProver:
+        connection = self.connect(settings)
+        # The protocol's messages that carry one statement each.
+        connection.prepare_threshold = 0
+        return PostgresqlProver(connection, self.dialect())
 
     def bindable(self, value: bytes) -> bytes:
         return value

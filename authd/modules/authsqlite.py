@@ -18,6 +18,7 @@ from authd.account import Account, Entry
 from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
+from authd.modules.provers import SqliteProver
 from authd.modules.sql import HomelessLogins, Unbindable
 from authd.modules.sqltext import SQLITE
 from authd.modules.statements import Clause, Query
@@ -48,13 +49,23 @@ class AuthSqlite(HomelessLogins):
         return SQLiteDialect_pysqlite(dbapi=sqlite3)
 
     def connect(self, settings: SqlSettings) -> sqlite3.Connection:
-        path = quote(settings.values["SQLITE_DATABASE"])
         # mode=rw: a missing file is an error, never a new and empty database.
+        connection = self._open(settings, "mode=rw")
+        self._opened = _identity(settings.values["SQLITE_DATABASE"])
+        return connection
+
+    def prover(self, settings: SqlSettings) -> SqliteProver:
+        file = Path(settings.values["SQLITE_DATABASE"])
+        connection = self._open(settings, "mode=ro&immutable=1" if _reading_writes(file) else "mode=ro&readonly_shm=1")
+        connection.execute("PRAGMA query_only = 1")
+        return SqliteProver(connection, self.dialect(), file)
+
+    def _open(self, settings: SqlSettings, parameters: str) -> sqlite3.Connection:
+        path = quote(settings.values["SQLITE_DATABASE"])
         connection = sqlite3.connect(
-            f"file:{path}?mode=rw", uri=True, timeout=self._surroundings.timeout, isolation_level=None
+            f"file:{path}?{parameters}", uri=True, timeout=self._surroundings.timeout, isolation_level=None
         )
         connection.text_factory = bytes
-        self._opened = _identity(settings.values["SQLITE_DATABASE"])
         connection.create_function("concat", -1, _concat, deterministic=True)
         return connection
 
@@ -100,6 +111,25 @@ class AuthSqlite(HomelessLogins):
         if len(rows) > 1:
             raise TemporaryFailure(Reason.SEVERAL_ROWS, f"{len(rows)} rows")
         return super()._account_of_rows(query, rows)
+
+
+def _reading_writes(file: Path) -> bool:
+    """Tell whether SQLite writes beside a database when it is read: an index of its log, or what a crash left undone."""
+    try:
+        with file.open("rb") as database:
+            has_log = database.read(19)[18:] == b"\2"
+    except OSError:
+        return False
+    if not os.access(file.parent, os.W_OK):
+        # It does not, and fails.
+        return False
+    if has_log:
+        return not all(_beside(file, suffix).exists() for suffix in ("-wal", "-shm"))
+    return _beside(file, "-journal").exists()
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name + suffix)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

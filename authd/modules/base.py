@@ -129,7 +129,7 @@ class Module(ABC):
 
     @abstractmethod
     def check(self) -> Iterator[Problem]:
-        """Connect and try every statement; yield what is wrong.  For ``authd check``."""
+        """Connect, prove what can be proven without changing anything, and yield what is wrong.  For ``authd check``."""
 
     @abstractmethod
     def close(self) -> None:

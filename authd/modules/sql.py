@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,10 +17,12 @@ from authd.config.remarks import leftovers
 from authd.config.setting import Setting
 from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
+from authd.modules import sqlcheck, sqlnames
 from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
 from authd.modules.batch import Rows, rows_of_many
-from authd.modules.database import Database
+from authd.modules.database import Database, server_message
 from authd.modules.inquiry import Inquiry
+from authd.modules.proving import Prover
 from authd.modules.sqltext import Syntax, shown, unknown_variables
 from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
 from authd.numbers import unsigned
@@ -62,6 +63,10 @@ class SqlModule(Module):
     @abstractmethod
     def connect(self, settings: SqlSettings) -> Any:
         """Return a connection of the driver's, made as `settings` say, in autocommit."""
+
+    @abstractmethod
+    def prover(self, settings: SqlSettings) -> Prover:
+        """Return what proves statements for `check`, on a connection of its own; raise as `connect`."""
 
     @abstractmethod
     def bindable(self, value: bytes) -> Any:
@@ -217,25 +222,60 @@ class SqlModule(Module):
         return Entry(login or b"", unsigned(uid), unsigned(gid), home or b"", maildir or b"", options or b"")
 
     def check(self) -> Iterator[Problem]:
+        """Connect and prove every statement, changing nothing; yield what is wrong."""
+        self._refresh()
         settings = self._settings
-        probe = b"no-such-user@check.invalid"
-        attempts: list[tuple[str, Callable[[], object]]] = [
-            ("looking up an account", lambda: self.find(b"check", probe)),
-            ("enumerating accounts", lambda: next(self.enumerate(), None)),
-        ]
-        if not settings.chpass_clause:
-            attempts.append(("changing a password", lambda: self.set_password(b"check", probe, b"", b"")))
-        for what, attempt in attempts:
-            try:
-                attempt()
-            except TemporaryFailure as failure:
-                setting = self._setting_named_in(failure.detail) if failure.reason is Reason.QUERY_FAILED else ""
-                detail = failure.detail or failure.reason.value
-                yield Problem(
-                    settings.file, f"{what} failed: {detail}", self._mend(failure), settings.lines.get(setting), setting
-                )
-                if failure.reason is Reason.UNREACHABLE:
-                    return
+        try:
+            prover = self.prover(settings)
+        except TemporaryFailure as failure:
+            yield sqlcheck.unreachable(
+                f"looking up an account failed: {failure.detail or failure.reason.value}", settings
+            )
+            return
+        except (self.dialect().loaded_dbapi.Error, OSError, RuntimeError, ValueError) as error:
+            yield sqlcheck.unreachable(f"looking up an account failed: {server_message(error)}", settings)
+            return
+        try:
+            select = self._statements.select
+            beside = select.one if isinstance(select, Query) and not settings.chpass_clause else None
+            yield from sqlcheck.problems(self._trials(), prover, settings, beside)
+        finally:
+            prover.close()
+
+    def _trials(self) -> list[sqlcheck.Trial]:
+        """Return every statement with what a made-up user makes of it."""
+        settings, statements = self._settings, self._statements
+        trials = []
+
+        def add(
+            purpose: str,
+            statement: Prepared,
+            suffix: str,
+            parts: Sequence[str],
+            columns: int,
+            command: str,
+            **values: bytes,
+        ) -> None:
+            clause = sqlnames.full_name(settings, suffix)
+            if settings.values[clause]:
+                parts = (clause,)
+            else:
+                clause, columns = "", min(columns, 1)
+            bound = self._values(statement, b"check", sqlcheck.PROBE, **values)
+            trials.append(sqlcheck.Trial(purpose, statement, bound, clause, parts, columns, command))
+
+        add("looking up an account", statements.select.one, "SELECT_CLAUSE", sqlnames.LOOKUP, 6, "authtest")
+        if statements.delivery is not statements.select:
+            delivery = statements.delivery.one
+            parts = sqlnames.DELIVERY
+            add("looking up where to deliver", delivery, "SELECT_CLAUSE", parts, 6, "authtest -s courier")
+        if statements.enumerate is not None:
+            listing = statements.enumerate
+            add("enumerating accounts", listing, "ENUMERATE_CLAUSE", sqlnames.ENUMERATION, 1, "authenumerate")
+        if statements.chpass is not None:
+            secrets = {"newpass": b"", "newpass_crypt": b""}
+            add("changing a password", statements.chpass, "CHPASS_CLAUSE", sqlnames.CHANGE, 0, "authpasswd", **secrets)
+        return trials
 
     def close(self) -> None:
         self._database.close()
@@ -286,20 +326,6 @@ class SqlModule(Module):
     def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:
         if self._surroundings.trace is not None:
             self._surroundings.trace(f"SQL {kind}: {shown(statement.parts, values)}")
-
-    def _setting_named_in(self, message: str) -> str:
-        """Return the setting whose value has the name that the database's message quotes."""
-        for quoted in re.findall(r"'([^']+)'|: (\S+)$", message):
-            name = next(filter(None, quoted)).rpartition(".")[2]
-            for setting in self._settings.lines:
-                if name in str(self._settings.values.get(setting, "")):
-                    return setting
-        return ""
-
-    def _mend(self, failure: TemporaryFailure) -> str:
-        if failure.reason is Reason.UNREACHABLE:
-            return "start the database, or correct where and as whom to connect"
-        return "correct the expression or clause, or the table"
 
 
 class HomelessLogins(SqlModule):

@@ -200,7 +200,8 @@ class TestCheck:
         assert code == 1
         assert said.splitlines()[0] == (
             f"error: {rc}:{number}: SQLITE_QUOTA_FIELD: looking up an account failed: no such column: "
-            "nosuch; correct the expression or clause, or the table"
+            "nosuch; name a column that there is; mailbox has username, password, clearpwd, name, uidnumber, gidnumber, "
+            "homedir, maildir, quota, options, delivery"
         )
 
     def test_an_unreachable_database(self, site: Authd) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import opened, require
 from tests.support.accounts import LDAP_ENTRIES
 from tests.support.daemon import Authd, run_command
 from tests.support.processes import wait_until
-from tests.support.slapd import Entry, Slapd
+from tests.support.slapd import ADMIN, ADMIN_PASSWORD, BASE, Entry, Slapd
 from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
 from tests.support.wire import exchange, login, pre
 
@@ -291,3 +291,16 @@ def test_check_says_what_is_wrong(site: Authd, root: Path) -> None:
             _, told, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
             assert said in told
             assert "admin secret" not in told
+
+
+def test_check_changes_no_entry(site: Authd, root: Path) -> None:
+    """Nor when which entry was changed, which the server notes."""
+    with _server(root / "server") as server:
+        write_authdaemonrc(site.etc, site.run, "authldap")
+        (site.etc / "authldaprc").write_text(ldaprc(server.uri))
+        site.run.mkdir()
+        words = ["ldapsearch", "-x", "-LLL", "-H", server.uri, "-D", ADMIN, "-w", ADMIN_PASSWORD, "-b", BASE, "*", "+"]
+        before = subprocess.run(words, check=True, capture_output=True).stdout
+        assert run_command("authd", "check", "--sysconfdir", str(site.etc))[0] == 0
+        assert b"entryCSN" in before
+        assert subprocess.run(words, check=True, capture_output=True).stdout == before
