@@ -9,14 +9,16 @@ login is each module's own way in Courier, or one for all by ``AUTHD_LOGIN_TEMPF
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from authd.account import Entry
 from authd.config.authdaemonrc import DaemonSettings
 from authd.modules.base import Module, Surroundings, TemporaryFailure
 from authd.modules.inquiry import Inquiry
+from authd.modules.missing import Missing
 from authd.modules.registry import make_modules
 from authd.outcome import Answer, Outcome, Reason, reject, tempfail
 from authd.protocol.request import EVERY_MODULE, ChangePassword, Cram, Login, Lookup, is_user_name
@@ -163,6 +165,11 @@ class Chain:
     def has_cleartext(self) -> bool:
         """Whether some module has cleartext passwords, which CRAM needs."""
         return any(module.has_cleartext for module in self._modules)
+
+    @property
+    def missing(self) -> Mapping[str, Path]:
+        """The modules that can't tell anything since their file is missing, and that file."""
+        return {module.name: module.file for module in self._modules if isinstance(module, Missing)}
 
     def enumerate(self) -> Iterator[tuple[str, Iterator[Entry]]]:
         """Yield each module's name and accounts; iterating the accounts raises `TemporaryFailure` where they can't be had."""

@@ -13,8 +13,7 @@ from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
-from authd.modules.base import Module
-from authd.modules.registry import known_modules, module_class
+from authd.modules.registry import try_modules
 from authd.server.listener import ListenError, check_directory, owner_ids
 from authd.server.privileges import PrivilegeError, become
 
@@ -74,31 +73,12 @@ def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Ite
 def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:
     """Make the modules as the daemon does at its start, and try them as the user that it becomes."""
     surroundings = surroundings_of(settings, complain, complain, None)
-    modules: list[Module] = []
-    for name in settings.modules:
-        try:
-            kind = module_class(name, settings.file)
-        except ConfigError as error:
-            yield from error.problems
-            continue
-        if kind is None:
-            yield Problem(
-                settings.file,
-                f"there is no module {name}",
-                f"use one of {', '.join(known_modules())}, or remove it",
-                setting="authmodulelist",
-                fatal=False,
-            )
-            continue
-        yield from kind.remarks(settings.file.parent)
-        try:
-            modules.append(kind(surroundings))
-        except ConfigError as error:
-            yield from error.problems
+    made = try_modules(settings.modules, surroundings)
+    yield from made.problems
     # There may be no such user, which has been told, or this may not be root, who checks what it can.
     with suppress(PrivilegeError):
         become(settings.user)
-    for module in modules:
+    for module in made.modules:
         try:
             yield from module.check()
         finally:

@@ -1,21 +1,24 @@
 """``authdaemonrc``: the daemon's own settings.
 
-The file looks like shell and is sourced by Courier's start script, while Courier's daemon parses it by hand; what both
-agree on is one ``name="value"`` a line, ``#`` for remarks, and no continuation.
+Its lines are read in ``assignments.py``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from authd.config.assignments import Given, as_shell, read_assignments, shown
 from authd.config.hints import read_hint
 from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
+from authd.config.logging import logger_options
+from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError, Problem
 from authd.config.setting import Setting, number_between, one_of, text, words
+from authd.config.shell import read_script
+from authd.numbers import atoi
 
 MOST_DAEMONS = 1000
 """More workers than this is taken for a slip of the hand: each holds a process and a database connection."""
@@ -32,18 +35,38 @@ def cached_modules(value: str) -> tuple[str, ...]:
     return names
 
 
+def _daemons(value: str) -> int:
+    """Return the number of workers as Courier reads it: what the value begins with; 1 where that is no number, or 0."""
+    number = atoi(value.encode("utf-8", "surrogateescape")) or 1
+    if not 0 < number <= MOST_DAEMONS:
+        raise ValueError(f"expected a number from 1 to {MOST_DAEMONS}")
+    return number
+
+
+def _debug_level(value: str) -> int:
+    """Return the level as Courier reads it: the number that the value begins with, of which all above 2 mean 2."""
+    number = atoi(value.encode("utf-8", "surrogateescape"))
+    return min(number, 2) if number >= 0 else 1
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("expected a path that begins with /")
+    return value
+
+
 SETTINGS = (
     Setting("authmodulelist", words, (), "Modules that are asked, in this order, separated by spaces."),
     Setting(
         "daemons",
-        number_between(1, MOST_DAEMONS),
+        _daemons,
         1,
         "Workers: how many requests are verified at once. Without it there is one, and a complaint.",
     ),
-    Setting("authdaemonvar", text, "/run/courier/authdaemon", "Directory of the socket and the pid file."),
+    Setting("authdaemonvar", _absolute, "/run/courier/authdaemon", "Directory of the socket and the pid file."),
     Setting(
         "DEBUG_LOGIN",
-        number_between(0, 2),
+        _debug_level,
         0,
         "1 logs what is asked of whom and what came of it; 2 logs passwords too.",
     ),
@@ -222,9 +245,9 @@ def load_directory(file: Path) -> RunDirectory:
     :raises ConfigError: if it can't be read.
     """
     directory = next(setting.default for setting in SETTINGS if setting.name == "authdaemonvar")
-    for _, name, value in _assignments(_read(file)):
-        if name == "authdaemonvar" and value:
-            directory = value
+    for given in as_shell(read_script(_read(file).removeprefix("\ufeff").replace("\r\n", "\n"))):
+        if given.name == "authdaemonvar" and given.value.startswith("/") and "\0" not in given.value:
+            directory = given.value
     return RunDirectory(Path(directory))
 
 
@@ -235,15 +258,6 @@ def _read(file: Path) -> str:
         raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
 
 
-def _assignments(content: str) -> Iterator[tuple[int, str, str | None]]:
-    """Yield line number, name and unquoted value of every line that says something; ``None`` where it has no ``=``."""
-    for number, written in enumerate(content.splitlines(), 1):
-        line = _without_remark(written).strip()
-        if line:
-            name, equals, value = line.partition("=")
-            yield number, name.rstrip(), _unquoted(value.strip()) if equals else None
-
-
 def parse(content: str, file: Path) -> DaemonSettings:
     """Parse the content of an authdaemonrc; `file` is for messages.
 
@@ -251,28 +265,24 @@ def parse(content: str, file: Path) -> DaemonSettings:
     """
     table = {setting.name: setting for setting in SETTINGS}
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-    problems: list[Problem] = []
+    reading = read_assignments(content, file, table)
+    problems = reading.problems
     seen: set[str] = set()
-    for number, name, value in _assignments(content):
-        if value is None:
-            problems.append(
-                Problem(file, f'no "=" in "{_shown(name)}"', 'write name="value", or # before a remark', number)
-            )
-            continue
-        setting = table.get(name)
+    for given in reading.given:
+        setting = table.get(given.name)
         if setting is None:
-            if name.startswith("AUTHD_"):
-                problems.append(
-                    Problem(file, "unknown setting", "see docs/settings.md for the names", number, name, False)
-                )
+            problems += _unknown(given, table, file)
             continue
-        if name in seen:
-            problems.append(Problem(file, "set before; the last counts", "remove one", number, name, False))
-        seen.add(name)
+        if given.name in seen:
+            problems.append(Problem(file, "set before; the last counts", "remove one", given.line, given.name, False))
+        seen.add(given.name)
         try:
-            values[name] = setting.parse(value)
+            values[given.name] = setting.parse(given.value)
         except ValueError as error:
-            problems.append(Problem(file, f"{error}, found {_shown(value)}", "correct the value", number, name))
+            problem = f"{error}, found {shown(given.value)}"
+            problems.append(Problem(file, problem, "correct the value", given.line, given.name))
+        else:
+            problems += _odd(setting, given, values[given.name], file)
     if "daemons" not in seen:
         problems.append(Problem(file, "missing, using 1", "add daemons=5", setting="daemons", fatal=False))
     if not values["authmodulelist"]:
@@ -281,7 +291,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         if name not in values["authmodulelist"]:
             what = f"{name} is not in authmodulelist"
             problems.append(Problem(file, what, "remove it, or correct the name", None, "AUTHD_CACHE_MODULES", False))
-    name, facility, logger_problems = _logger_options(values["LOGGEROPTS"], file)
+    name, facility, logger_problems = logger_options(values["LOGGEROPTS"], file)
     problems += logger_problems
     directory = RunDirectory(Path(values["authdaemonvar"]))
     try:
@@ -296,7 +306,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         daemons=values["daemons"],
         directory=directory,
         debug_login=values["DEBUG_LOGIN"],
-        default_options=values["DEFAULTOPTIONS"].encode("utf-8", "surrogateescape"),
+        default_options=values["DEFAULTOPTIONS"].partition("\n")[0].encode("utf-8", "surrogateescape"),
         logger_name=name,
         logger_facility=facility,
         login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
@@ -314,63 +324,35 @@ def parse(content: str, file: Path) -> DaemonSettings:
     )
 
 
-def _without_remark(line: str) -> str:
-    """Cut `line` at the first ``#`` outside quotes."""
-    quote = ""
-    for position, character in enumerate(line):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character == "#":
-            return line[:position]
-    return line
+def _unknown(given: Given, table: Iterable[str], file: Path) -> Iterator[Problem]:
+    """Yield a remark on a setting that is not known, if it is likely to be meant for authd."""
+    ours = given.name.startswith("AUTHD_")
+    hint = suggestion(given.name, table) if ours else suggestion(given.name, table, _SURE)
+    if ours or (hint and given.name not in _OF_OTHERS):
+        mend = f"{hint}see docs/settings.md for the names"
+        yield Problem(file, "unknown setting, without effect", mend, given.line, given.name, False)
 
 
-def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] in "\"'" and value[-1] == value[0]:
-        return value[1:-1]
-    return value
+_SURE = 0.85
+"""How alike a name must be that may as well be another program's."""
+
+_OF_OTHERS = ("authmodulelistorig", "version")
+"""Settings of Courier's sample file that have no effect."""
 
 
-def _shown(value: str) -> str:
-    return value.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")[:60]
-
-
-_FACILITIES = (
-    "auth",
-    "authpriv",
-    "cron",
-    "daemon",
-    "kern",
-    "lpr",
-    "mail",
-    "news",
-    "syslog",
-    "user",
-    "uucp",
-    *(f"local{number}" for number in range(8)),
-)
-
-
-def _logger_options(options: tuple[str, ...], file: Path) -> tuple[str, str, list[Problem]]:
-    name, facility = "authdaemond", "mail"
-    problems = []
-    for option in options:
-        match = re.fullmatch(r"-(name|facility)=(.+)", option)
-        if match is None:
-            problems.append(Problem(file, f"{option} has no effect", "remove it", setting="LOGGEROPTS", fatal=False))
-        elif match[1] == "name":
-            name = match[2]
-        elif match[2] in _FACILITIES:
-            facility = match[2]
-        else:
-            problems.append(
-                Problem(
-                    file,
-                    f"unknown syslog facility {match[2]}",
-                    f"use one of {' '.join(_FACILITIES)}",
-                    setting="LOGGEROPTS",
-                )
-            )
-    return name, facility, problems
+def _odd(setting: Setting, given: Given, value: Any, file: Path) -> Iterator[Problem]:
+    """Yield a remark on a value that Courier takes for another than it seems to be."""
+    if setting.name in ("daemons", "DEBUG_LOGIN"):
+        if (given.value.lstrip("0") or given.value[:1]) == str(value):
+            return
+        yield Problem(
+            file,
+            f'"{shown(given.value)}" is taken for {value}, as by Courier',
+            f'write {setting.name}="{value}", or the number that is meant',
+            given.line,
+            setting.name,
+            fatal=False,
+        )
+    elif setting.name == "DEFAULTOPTIONS" and "\n" in given.value:
+        mend = "write all options on one line"
+        yield Problem(file, "cut at the end of the line", mend, given.line, setting.name, fatal=False)

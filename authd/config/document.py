@@ -15,7 +15,8 @@ from authd.config.setting import Setting
 from authd.services import SERVICES
 
 _DAEMON_SYNTAX = (
-    'One `name="value"` a line; `#` begins a remark; no continuation. Of two equal names the last counts. '
+    'One `name="value"` a line, from the first column on and without blanks around `=`; `#` begins a remark; no '
+    "continuation. Of two equal names the last counts. Odd values are taken as Courier takes them; `authd check` tells for what. "
     "Courier ignores the names that begin with `AUTHD_`."
 )
 _MODULE_SYNTAX = (

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from authd.config.nearest import suggestion
+
 DEFAULT_MODES = {
     "authdaemond": 0o777,
     "control": 0o600,
@@ -89,13 +91,15 @@ def _listener(word: str) -> ListenerSettings:
     place, *options = word.split(",")
     protocol, colon, path = place.partition(":")
     if protocol not in DEFAULT_MODES or not colon or not path:
-        raise ValueError(f"expected protocol:path with one of the protocols {', '.join(DEFAULT_MODES)}")
+        hint = suggestion(protocol, DEFAULT_MODES) if protocol not in DEFAULT_MODES else ""
+        protocols = ", ".join(DEFAULT_MODES)
+        raise ValueError(f"{hint}expected protocol:path with one of the protocols {protocols}")
     values: dict[str, Any] = {"mode": DEFAULT_MODES[protocol]}
     for option in options:
         key, _, value = option.partition("=")
         parse = _OPTIONS.get(key)
         if parse is None:
-            raise ValueError(f"expected {', '.join(_OPTIONS)} behind the path of {protocol}")
+            raise ValueError(f"{suggestion(key, _OPTIONS)}expected {', '.join(_OPTIONS)} behind the path of {protocol}")
         values[key] = parse(value)
     return ListenerSettings(protocol, Path(path), **values)
 

@@ -32,8 +32,8 @@ def text(value: str) -> str:
 
 
 def words(value: str) -> tuple[str, ...]:
-    """Return the words of `value`."""
-    return tuple(value.split())
+    """Return the words of `value`, separated by what C takes for blanks."""
+    return tuple(re.findall(r"[^ \t\n\v\f\r]+", value))
 
 
 def leading_number(value: str) -> int:

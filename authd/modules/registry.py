@@ -6,13 +6,18 @@ adds are entry points of the group ``authd.modules``, each a subclass of `Module
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from authd.config.assignments import shown
+from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module, Surroundings
+from authd.modules.missing import Missing, missing
 
 CLASSES = {
     "authldap": "AuthLdap",
@@ -34,8 +39,29 @@ GROUP = "authd.modules"
 """Entry points by which other packages add modules."""
 
 
-class UnknownModules(ValueError):
+FILES = {
+    "authldap": "authldaprc",
+    "authmysql": "authmysqlrc",
+    "authpgsql": "authpgsqlrc",
+    "authsqlite": "authsqliterc",
+}
+"""The files of those that can do nothing without one."""
+
+
+class UnknownModules(ConfigError):
     """``authmodulelist`` names no module that there is."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What became of the names in ``authmodulelist``.
+
+    :param modules: those that were made, in their order.
+    :param problems: an error for each that could not be made; remarks on those that are left out, and on their files.
+    """
+
+    modules: list[Module] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def known_modules() -> list[str]:
@@ -83,19 +109,70 @@ def _not_loaded(name: str, file: Path, error: Exception) -> Problem:
     return Problem(file, f"{name} can't be loaded: {type(error).__name__}: {error}", mend, setting=SETTING)
 
 
+def try_modules(names: Sequence[str], surroundings: Surroundings) -> Made:
+    """Make the modules of `names` as far as they can be made.
+
+    As with Courier, a name that is not known is left out, and a module whose file is missing fails temporarily.
+    """
+    file = surroundings.sysconfdir / "authdaemonrc"
+    made = Made()
+    for name in names:
+        try:
+            made.modules += _made(name, surroundings, file, made.problems)
+        except ConfigError as error:
+            made.problems += error.problems
+    if not any(problem.fatal for problem in made.problems) and all(isinstance(one, Missing) for one in made.modules):
+        made.problems += _nothing_left(made.modules, surroundings, file)
+    return made
+
+
 def make_modules(names: Sequence[str], surroundings: Surroundings) -> list[Module]:
-    """Return the modules of `names` in their order; one that does not exist is reported and left out, as Courier does.
+    """Return the modules of `names` in their order; what is left out is reported.
 
     :raises UnknownModules: if none is left.
     :raises ConfigError: if a module can't be loaded, or its file can't be used.
     """
-    modules = []
-    for name in names:
-        kind = module_class(name, surroundings.sysconfdir / "authdaemonrc")
-        if kind is None:
-            surroundings.report(f"authmodulelist: there is no module {name}; there are {', '.join(known_modules())}")
-        else:
-            modules.append(kind(surroundings))
+    made = try_modules(names, surroundings)
+    errors = [problem for problem in made.problems if problem.fatal]
+    for problem in made.problems:
+        if not problem.fatal:
+            tell = surroundings.report if problem.setting == SETTING else surroundings.notice
+            tell(str(problem))
+    if errors:
+        raise (ConfigError if made.modules else UnknownModules)(*errors)
+    return made.modules
+
+
+def _made(name: str, surroundings: Surroundings, file: Path, problems: list[Problem]) -> Iterator[Module]:
+    """Yield the module `name`, if there is one; add remarks to `problems`.
+
+    :raises ConfigError: if it can't be made.
+    """
+    own = surroundings.sysconfdir / FILES[name] if name in FILES else None
+    if own is not None and not os.path.lexists(own):
+        problem = f"{name}: {own} is missing, so that whatever it is asked is a temporary failure"
+        problems.append(Problem(file, problem, f"create it, or take {name} out", None, SETTING, fatal=False))
+        yield missing(name, own, surroundings)
+        return
+    kind = module_class(name, file)
+    if kind is None:
+        hint = suggestion(name, known_modules())
+        mend = f"{hint}there are {', '.join(known_modules())}"
+        problems.append(Problem(file, f"there is no module {shown(name)}", mend, None, SETTING, fatal=False))
+        return
+    problems += kind.remarks(surroundings.sysconfdir)
+    yield kind(surroundings)
+
+
+def _nothing_left(modules: Sequence[Module], surroundings: Surroundings, file: Path) -> Iterator[Problem]:
+    """Yield why there is no module that could tell anything."""
     if not modules:
-        raise UnknownModules(f"authmodulelist names no module that there is; there are {', '.join(known_modules())}")
-    return modules
+        mend = f"name some of {', '.join(known_modules())}, separated by blanks"
+        yield Problem(file, "names no module that there is", mend, None, SETTING)
+    for module in modules:
+        try:
+            kind = module_class(module.name, file)
+            if kind is not None:
+                kind(surroundings)
+        except ConfigError as error:
+            yield from error.problems

@@ -10,6 +10,7 @@ from pathlib import Path
 from authd.cache import Cache, Generations
 from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.problem import ConfigError, Problem
 from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
 from authd.server.responder import Responder
@@ -23,6 +24,7 @@ class Plan:
     :param responder: made before the fork, and not connected to anything yet.
     :param listeners: where clients come in.
     :param roster: of the workers on this plan.
+    :param missing: modules whose file is missing.
     :param generations: of what is cached, shared with the workers of plans before and after.
     """
 
@@ -31,6 +33,7 @@ class Plan:
     listeners: tuple[Listener, ...]
     roster: Roster
     generations: Generations
+    missing: frozenset[str] = frozenset()
 
     def withdraw(self) -> None:
         """Let no further client find the daemon."""
@@ -58,6 +61,9 @@ def make_plan(
         settings, lambda line: LOGGER.error("%s", line), lambda line: LOGGER.info("%s", line), trace
     )
     chain = make_chain(settings, surroundings)
+    missing = chain.missing
+    if before is not None:
+        _keep_files(settings, before, missing)
     listeners = open_listeners(settings.listeners, before.listeners if before is not None else (), given)
     # Workers of the plan before still serve while those of this one begin to; who changes a password must reach all.
     generations = before.generations if before is not None else Generations()
@@ -66,4 +72,27 @@ def make_plan(
         cache = Cache(generations, settings.cache_ttl, settings.cache_negative_ttl, settings.cache_size)
         if chain.uncached:
             LOGGER.info("logins are not cached where %s is asked; see docs/cache.md", " or ".join(chain.uncached))
-    return Plan(settings, Responder(chain, settings, cache), listeners, Roster(settings.daemons), generations)
+    return Plan(
+        settings,
+        Responder(chain, settings, cache),
+        listeners,
+        Roster(settings.daemons),
+        generations,
+        frozenset(missing),
+    )
+
+
+def _keep_files(settings: DaemonSettings, before: Plan, missing: Mapping[str, Path]) -> None:
+    """See that no module loses at a reload the file that it works on.
+
+    :raises ConfigError: if one would.
+    """
+    lost = {
+        name: file for name, file in missing.items() if name in before.settings.modules and name not in before.missing
+    }
+    if lost:
+        problems = (
+            Problem(file, "is missing, but was there before", f"put it back, or take {name} out of {settings.file}")
+            for name, file in lost.items()
+        )
+        raise ConfigError(*problems)

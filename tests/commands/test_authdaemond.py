@@ -163,8 +163,8 @@ def test_another_daemon_is_left_alone(service: Service) -> None:
     [
         (
             "authdaemonrc",
-            "daemons=many\n",
-            "authdaemonrc:1: daemons: expected a number from 1 to 1000, found many; correct the value",
+            "daemons=-5\n",
+            "authdaemonrc:1: daemons: expected a number from 1 to 1000, found -5; correct the value",
         ),
         ("authdaemonrc", None, "can't be read: No such file or directory"),
         (

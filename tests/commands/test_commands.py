@@ -220,8 +220,8 @@ class TestCheck:
         rc.write_text(changed(rc.read_text(), SQLITE_CHPASS_CLAUSE="UPDATE mailbox SET clearpwd='$(newpas)'"))
         code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 0
-        assert "authmodulelist: there is no module authnone; use one of authldap, authmysql, authpam, " in said
-        assert "AUTHD_COLOUR: unknown setting; see docs/settings.md" in said
+        assert "authmodulelist: there is no module authnone; there are authldap, authmysql, authpam, " in said
+        assert "AUTHD_COLOUR: unknown setting, without effect; see docs/settings.md" in said
         assert "LOGGEROPTS: -droproot has no effect; remove it" in said
         assert (
             "SQLITE_CHPASS_CLAUSE: $(newpas) stands for nothing here; use one of local_part, domain, newpass, newpass_crypt"

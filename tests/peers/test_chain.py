@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from tests.conftest import opened, require
 from tests.support.accounts import ROWS, fill_postgres, fill_sqlite, row
 from tests.support.authprog import write_program
 from tests.support.courier import DAEMON
-from tests.support.daemon import run_command
+from tests.support.daemon import Authd, run_command
 from tests.support.pair import Pair
 from tests.support.postgres import PROGRAMS, Postgres
 from tests.support.processes import wait_until
@@ -169,3 +170,47 @@ def test_a_module_of_a_broken_file_keeps_what_it_had(pair: Pair, postgres: Postg
         assert "authpgsqlrc: PGSQL_USER_TABLE: not set; name the table" in pair.authd.logged()
     finally:
         edit(pair.etc / "authpgsqlrc", good)
+
+
+@pytest.mark.parametrize("name", ["authmysql", "authpgsql", "authldap", "authsqlite"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_module_without_its_file_can_not_tell(root: Path, name: str, place: str) -> None:
+    """The others serve; what comes to this module is a temporary failure in both."""
+    require("unshare", DAEMON)
+    etc = root / "etc"
+    write_authdaemonrc(etc, root / "authd", f"{name} authuserdb" if place == "first" else f"authuserdb {name}")
+    write(etc, USERDB)
+    compile_with_courier(root, etc)
+    user, unknown = "user@example.org", "nobody@example.org"
+    with Pair(root, etc, root / "authd") as both:
+        for request in (
+            *(pre(user), pre(unknown), pre(user, modules="authuserdb"), pre(user, modules=name)),
+            *(login(user, "secret"), login(user, "wrong"), login(unknown, "x"), cram(user.encode(), b"secret")),
+            passwd("imap", user, "wrong", "new"),
+        ):
+            courier, authd = both.ask(request)
+            if name == "authpgsql" and request.startswith(b"PASSWD"):
+                # Deliberate difference: nothing was changed.
+                assert (courier, authd) == (b"OK\n", b"FAIL\n")
+            else:
+                assert authd == courier, request
+        logged = both.authd.logged()
+    assert f"ERR: {etc}/authdaemonrc: authmodulelist: {name}: {etc}/{name}rc is missing, so that" in logged
+
+
+def test_a_reload_takes_no_file_from_a_module_that_has_one(root: Path, database: Path) -> None:
+    etc = root / "etc"
+    write_authdaemonrc(etc, root / "authd", "authuserdb authsqlite")
+    (etc / "authsqliterc").write_text(sqliterc(database))
+    daemon = Authd(etc, root / "authd")
+    with daemon:
+        (etc / "authsqliterc").rename(etc / "elsewhere")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGHUP)
+        refused = (
+            f"reload: {etc}/authsqliterc: is missing, but was there before; put it back, or take authsqlite out of"
+        )
+        wait_until(lambda: refused in daemon.logged(), "the reload is refused")
+        assert exchange(daemon.socket, pre("onlysqlite@example.org")).startswith(b"UID=")
+        (etc / "elsewhere").rename(etc / "authsqliterc")
+        daemon.reload()

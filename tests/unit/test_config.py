@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from authd.config.mysqlrc import SETTINGS as MYSQL_SETTINGS
 from authd.config.mysqlrc import load_mysqlrc
 from authd.config.problem import ConfigError
 from authd.config.remarks import leftovers
+from authd.config.shell import read_script
 from authd.config.sqliterc import load_sqliterc
 from authd.config.watch import WatchedFile
 from tests.support.extmail import AUTHDAEMONRC, AUTHMYSQLRC
@@ -51,17 +53,81 @@ def test_defaults() -> None:
     [
         ("daemons=3", 3),
         ('daemons="3"', 3),
-        ("daemons='3'", 3),
         ("daemons=3 # remark", 3),
-        ("  daemons=3  ", 3),
+        ("daemons=3  ", 3),
         ('daemons="3"#x', 3),
         ("daemons=3\ndaemons=4", 4),
         ("# daemons=9\ndaemons=2\r", 2),
-        ("daemons = 3", 3),
     ],
 )
 def test_ways_to_write_a_line(line: str, daemons: int) -> None:
     assert authdaemonrc.parse(MODULE + line + "\n", FILE).daemons == daemons
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "told"),
+    [
+        (
+            MODULE + "daemons=2;",
+            {"daemons": 2},
+            '2: daemons: "2;" is taken for 2, as by Courier; write daemons="2", or',
+        ),
+        (MODULE + 'daemons="1""2"', {"daemons": 1}, '2: daemons: taken for "1", as by Courier, which ends a value at'),
+        (MODULE + "daemons=", {"daemons": 1}, '2: daemons: "" is taken for 1, as by Courier; write daemons="1"'),
+        (MODULE + "daemons=0", {"daemons": 1}, '2: daemons: "0" is taken for 1'),
+        (MODULE + "daemons='3'", {"daemons": 1}, "2: daemons: \"'3'\" is taken for 1"),
+        (MODULE + " daemons=3", {"daemons": 1}, "2: daemons: without effect, as in Courier, since the name is not in"),
+        (MODULE + "daemons = 3", {"daemons": 1}, "2: daemons: without effect: a blank before = makes it a command"),
+        (MODULE + "DEBUG_LOGIN=3", {"debug_login": 2}, '2: DEBUG_LOGIN: "3" is taken for 2'),
+        (MODULE + "DEBUG_LOGIN=yes", {"debug_login": 0}, '2: DEBUG_LOGIN: "yes" is taken for 0'),
+        (
+            'authmodulelist="authmysql""authpam"',
+            {"modules": ("authmysql",)},
+            '1: authmodulelist: taken for "authmysql", as by Courier, which ends a value at the second double quote',
+        ),
+        (
+            'authmodulelist="authmysql # authpam"',
+            {"modules": ("authmysql",)},
+            '1: authmodulelist: taken for "authmysql ',
+        ),
+        (MODULE + 'DEFAULTOPTIONS= "a=1"', {"default_options": b""}, "2: DEFAULTOPTIONS: without effect: a blank"),
+        (MODULE + 'DEFAULTOPTIONS="a=1"\r\n', {"default_options": b"a=1"}, "2: lines end with CR LF"),
+        (MODULE + 'DEFAULTOPTIONS="a=1\nb=2"', {"default_options": b"a=1"}, "2: DEFAULTOPTIONS: cut at the end"),
+        (
+            MODULE + "AUTHD_USR=mail",
+            {"user": ""},
+            "2: AUTHD_USR: unknown setting, without effect; did you mean AUTHD_USER?",
+        ),
+        (
+            MODULE + "DEFAULT_OPTIONS=a=1",
+            {},
+            "2: DEFAULT_OPTIONS: unknown setting, without effect; did you mean DEFAULTO",
+        ),
+    ],
+)
+def test_odd_values_are_taken_as_by_courier_and_told(content: str, expected: dict[str, object], told: str) -> None:
+    settings = authdaemonrc.parse(content, FILE)
+    assert {name: getattr(settings, name) for name in expected} == expected
+    remarks = [str(remark) for remark in settings.remarks if "missing, using 1" not in str(remark)]
+    assert any(told in remark for remark in remarks), remarks
+
+
+@given(
+    st.lists(
+        st.sampled_from(['"', "'", "\\", "$A", "${A}", "A=", "B=", "export ", "x", " ", "\n", ";", "#", "~", "$("])
+    )
+)
+def test_a_shell_agrees_on_what_is_assigned(pieces: list[str]) -> None:
+    """What can't be told, or is no plain assignment, is left to be refused."""
+    content = "".join(pieces)
+    script = read_script(content)
+    told: dict[str, str | None] = {"A": "", "B": ""}
+    told.update({one.name: one.value for one in script.assignments if not one.lost})
+    if script.broken is not None or script.commands or None in told.values():
+        return
+    shell = ["sh", "-c", '. /dev/stdin; printf "\\0%s\\0%s\\0" "$A" "$B"']
+    done = subprocess.run(shell, input=content.encode(), capture_output=True, env={}, timeout=10, check=False)
+    assert done.stdout.split(b"\0")[1:3] == [(told[name] or "").encode() for name in "AB"]
 
 
 def test_values_keep_what_is_in_quotes() -> None:
@@ -77,12 +143,21 @@ def test_values_keep_what_is_in_quotes() -> None:
     [
         (MODULE + "nonsense", '/etc/authdaemonrc:2: no "=" in "nonsense"; write name="value", or # before a remark'),
         (
-            MODULE + "daemons=0",
-            "/etc/authdaemonrc:2: daemons: expected a number from 1 to 1000, found 0; correct the value",
+            MODULE + "daemons=-1",
+            "/etc/authdaemonrc:2: daemons: expected a number from 1 to 1000, found -1; correct the value",
         ),
-        (MODULE + "daemons=-1", "/etc/authdaemonrc:2: daemons: expected"),
-        (MODULE + "DEBUG_LOGIN=3", "2: DEBUG_LOGIN: expected"),
-        (MODULE + "daemons=99999999999999", "2: daemons: expected"),
+        (MODULE + "daemons=1001", "2: daemons: expected"),
+        (MODULE + "authdaemonvar=", "2: authdaemonvar: expected a path that begins with /"),
+        (MODULE + "AUTHD_USER = mail", "2: AUTHD_USER: without effect: a blank before = makes it a command to a shell"),
+        (MODULE + "AUTHD_USER= mail", "2: AUTHD_USER: without effect: a blank before or within its value makes it"),
+        (MODULE + "AUTHD_USER=$(id -un)", "2: AUTHD_USER: has a value that only a shell could tell; write the value"),
+        (MODULE + "if x; then DEBUG_LOGIN=1; fi", "2: DEBUG_LOGIN: has a value that only a shell could tell"),
+        ('authmodulelist="authmysql', "1: a quote or parenthesis is not closed"),
+        (MODULE + '\n\nDEFAULTOPTIONS="a=1\nb=2', "4: a quote or parenthesis is not closed"),
+        ('authmodulelist="authmysql\nauthpam"\n', '2: no "=" in "authpam""'),
+        ("\ufeff" + MODULE, "1: begins with a byte order mark"),
+        (MODULE + "x=\0", "2: has a NUL byte"),
+        (MODULE + f"x={'y' * 8200}", "2: longer than 8190 bytes"),
         (MODULE + "AUTHD_DATABASE_TIMEOUT=0", "from 1 to 60"),
         (
             MODULE + 'AUTHD_LOGIN_TEMPFAIL="open"',
@@ -100,7 +175,7 @@ def test_what_is_refused_is_told_with_its_mend(content: str, told: str) -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refusal:
-        authdaemonrc.parse("daemons=x\nDEBUG_LOGIN=y\nnonsense\n", FILE)
+        authdaemonrc.parse("daemons=-5\nAUTHD_BATCH=y\nnonsense\n", FILE)
     assert len(refusal.value.problems) == 4
 
 

@@ -106,3 +106,17 @@ def test_becoming_nobody_else() -> None:
     with pytest.raises(PrivilegeError, match="AUTHD_USER: there is no user nobody-at-all; create it, or name another"):
         become("nobody-at-all")
     assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("dovecot-aut:x", "did you mean dovecot-auth?"),
+        ("Authdaemond:x", "did you mean authdaemond?"),
+        ("saslauthd:x,owener=root", "did you mean owner?"),
+    ],
+)
+def test_the_nearest_name_is_told(value: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        authdaemonrc.parse(f'authmodulelist="authmysql"\nAUTHD_LISTEN="{value}"\n', FILE)
+    assert meant in str(refusal.value)

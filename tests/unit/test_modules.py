@@ -15,7 +15,8 @@ from authd.chain import Chain
 from authd.config.problem import ConfigError
 from authd.modules.authmysql import AuthMysql
 from authd.modules.authsqlite import sqlite_real
-from authd.modules.registry import CLASSES, UnknownModules, make_modules, module_class
+from authd.modules.base import TemporaryFailure
+from authd.modules.registry import CLASSES, FILES, UnknownModules, make_modules, module_class
 from authd.numbers import atoi, unsigned
 from authd.outcome import Outcome, Reason
 from authd.passwords import Verdict, hash_password, verify
@@ -192,7 +193,13 @@ def test_unknown_modules_are_left_out_and_told() -> None:
     told: list[str] = []
     with pytest.raises(UnknownModules, match=", ".join(CLASSES)):
         make_modules(["authnone"], surroundings(told))
-    assert told == ["authmodulelist: there is no module authnone; there are " + ", ".join(CLASSES)]
+    assert told == [
+        "/nonexistent/authdaemonrc: authmodulelist: there is no module authnone; there are " + ", ".join(CLASSES)
+    ]
+    told.clear()
+    with pytest.raises(UnknownModules):
+        make_modules(["authmysq"], surroundings(told))
+    assert "there is no module authmysq; did you mean authmysql? there are" in told[0]
 
 
 LIBRARIES = {"authldap": "ldap", "authpgsql": "psycopg"}
@@ -206,6 +213,28 @@ def test_each_module_is_loaded_by_its_name(name: str) -> None:
     module = module_class(name, Path("authdaemonrc"))
     assert module is not None
     assert module.name == name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_without_its_file_can_not_tell(tmp_path: Path, name: str) -> None:
+    """As with Courier: the others serve, and nobody is unknown to it."""
+    told: list[str] = []
+    around = replace(surroundings(told), sysconfdir=tmp_path)
+    userdb, out = make_modules(["authuserdb", name], around)
+    assert (userdb.name, out.name) == ("authuserdb", name)
+    file = tmp_path / FILES[name]
+    assert told == [
+        f"{tmp_path}/authdaemonrc: authmodulelist: {name}: {file} is missing, so that whatever it is asked is a temporary "
+        f"failure; create it, or take {name} out"
+    ]
+    decision = settle_one(Chain([userdb, out], None, None).ask(Lookup(b".", b"imap", b"user")))
+    assert decision.outcome is Outcome.TEMPFAIL
+    assert decision.decisive.answer.detail == f"{file} is missing"
+    assert list(out.check()) == []
+    with pytest.raises(TemporaryFailure):
+        next(out.enumerate())
+    with pytest.raises(ConfigError, match=f"{FILES[name]}: can't be read|pip install"):
+        make_modules([name, "authnone"], around)
 
 
 @pytest.mark.parametrize(
