@@ -243,6 +243,9 @@ def described(error: ldap.LDAPError) -> str:
     """Return what the library and the server say of an error, in one line."""
     said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     parts = [str(said[name]) for name in ("desc", "info") if said.get(name)]
+    if parts[1:] == ["(unknown error code)"]:
+        # GnuTLS has no name for the outcome of a certificate's verification.
+        parts[1] = "the server's certificate was not accepted"
     if parts[1:] == [os.strerror(said.get("errno", 0))]:
         # The library's guess, which is wrong where no connection came about.
         del parts[1]

@@ -8,6 +8,7 @@ from typing import Any
 
 from authd.config.problem import Problem
 from authd.config.sqlrc import SqlSettings
+from authd.modules.hints import settings_hint
 from authd.modules.proving import Finding, Kind, Prover
 from authd.modules.sqlnames import advice_on_column, advice_on_table, full_name, setting_at, setting_with, words_in
 from authd.modules.sqltext import shown
@@ -104,12 +105,15 @@ def _mend(finding: Finding, trial: Trial, prover: Prover, settings: SqlSettings)
         return advice_on_column(finding.column, prover.columns_of(tables))
     if finding.table:
         return advice_on_table(finding.table, prover.tables())
-    return "correct the expression or clause, or the table"
+    return settings_hint(settings.file.name, finding.words, settings.values) or (
+        "correct the expression or clause, or the table"
+    )
 
 
 def unreachable(problem: str, settings: SqlSettings) -> Problem:
     """Return the problem of a database that gives no answer."""
-    return Problem(settings.file, problem, "start the database, or correct where and as whom to connect")
+    hint = settings_hint(settings.file.name, problem, settings.values)
+    return Problem(settings.file, problem, hint or "start the database, or correct where and as whom to connect")
 
 
 def _remark(settings: SqlSettings, problem: str, mend: str, setting: str) -> Problem:

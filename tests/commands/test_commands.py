@@ -211,7 +211,7 @@ class TestCheck:
         assert code == 1
         assert said == (
             f"error: {rc}: looking up an account failed: unable to open database file; "
-            "start the database, or correct where and as whom to connect\n"
+            "there is no file /nonexistent; correct SQLITE_DATABASE, or create it (authd never does)\n"
         )
 
     def test_unknown_modules_and_variables(self, site: Authd) -> None:

@@ -1,0 +1,101 @@
+"""Hints for errors of the system and of back ends."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from authd.config.hints import connect_hint, described, read_hint, write_hint
+from authd.modules.hints import settings_hint
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "hint"),
+    [
+        (
+            "authldaprc",
+            "Strong(er) authentication required: 00002028: LdapErr: DSID-0C090259, comment: The server requires binds "
+            "to turn on integrity checking if SSL\\TLS are not already active on the connection, data 0, v2580",
+            "the server wants TLS",
+        ),
+        ("authldaprc", "Confidentiality required: TLS confidentiality required", "the server wants TLS"),
+        (
+            "authldaprc",
+            "Operations error: 000004DC: LdapErr: DSID-0C090A5C, comment: In order to perform this operation a "
+            "successful bind must be completed on the connection., data 0, v2580",
+            "set LDAP_INITBIND to 1",
+        ),
+        (
+            "authldaprc",
+            "Invalid credentials: 80090308: LdapErr: DSID-0C090446, comment: AcceptSecurityContext error, data 52e, "
+            "v2580",
+            "correct LDAP_BINDDN or LDAP_BINDPW",
+        ),
+        ("authldaprc", "ldap://tls.certificate.example:389: Can't contact LDAP server", "start the server"),
+        (
+            "authldaprc",
+            "ldaps://x: Can't contact LDAP server: error:0A000086:SSL routines::certificate verify failed (unable to "
+            "get local issuer certificate)",
+            "correct LDAPTLS_CACERT",
+        ),
+        ("authldaprc", "something else", ""),
+        ("authmysqlrc", "Too many connections (1040)", "raise max_connections"),
+        (
+            "authmysqlrc",
+            "Access denied for user 'x'@'localhost' (using password: YES) (1045)",
+            "correct MYSQL_USERNAME or",
+        ),
+        (
+            "authmysqlrc",
+            "Can't connect to MySQL server on 'x' ([Errno -2] Name or service not known) (2003)",
+            "correct the host",
+        ),
+        (
+            "authmysqlrc",
+            "Can't connect to local server through socket '/x' (2) (2002)",
+            "start the database, or correct MYSQL_SOCKET",
+        ),
+        (
+            "authmysqlrc",
+            "Host '192.0.2.1' is not allowed to connect to this MariaDB server (1130)",
+            "create MYSQL_USERNAME for",
+        ),
+        (
+            "authmysqlrc",
+            "Can't connect to MySQL server on 'x' ([SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed) (2003)",
+            "correct MYSQL_SSL_CACERT",
+        ),
+        ("authmysqlrc", "Unknown column 'x' in 'field list' (1054)", ""),
+        ("authpgsqlrc", "FATAL:  sorry, too many clients already", "raise max_connections"),
+        (
+            "authpgsqlrc",
+            'FATAL:  no pg_hba.conf entry for host "192.0.2.1", user "x", database "y", no encryption',
+            "add this host",
+        ),
+        ("authpgsqlrc", 'FATAL:  password authentication failed for user "x"', "correct user or password"),
+        ("authpgsqlrc", "column x does not exist (42703)", ""),
+        ("authsqliterc", "no such column: x", ""),
+        ("authsqliterc", "database is locked", "end the program"),
+        ("authsqliterc", "attempt to write a readonly database", "let the daemon's user write"),
+    ],
+)
+def test_what_a_back_end_says(file: str, said: str, hint: str) -> None:
+    found = settings_hint(file, said, {"SQLITE_DATABASE": "/srv/db"})
+    assert found.startswith(hint)
+    assert bool(found) == bool(hint)
+
+
+@pytest.mark.parametrize("code", sorted(errno.errorcode))
+def test_every_errno_has_a_hint(code: int) -> None:
+    error = OSError(code, "said", "/nonexistent/run/pid")
+    for hint in (
+        write_hint(error, Path("/nonexistent/run/pid"), "authdaemonvar"),
+        read_hint(error, Path("/nonexistent/authdaemonrc")),
+        connect_hint(error, Path("/nonexistent/socket")),
+    ):
+        assert hint
+    line = described(error, "authdaemond")
+    assert line.startswith("/nonexistent/run/pid: authdaemonvar: said; ")
+    assert described(OSError(code, "said"), "authdaemond").startswith("authdaemond: said")
