@@ -127,7 +127,7 @@ class Chain:
 
     def reject_nobody(self, request: Login) -> Inquiry[Decision]:
         """Reject the login of a user whom no module has, without asking for the account, but at the cost of a check in each."""
-        return self._ask(self._modules, lambda module: module.nobody(request.password))
+        return self._ask(self._modules, lambda module: module.nobody(request.password, request.user))
 
     def _refuse(self, request: Lookup | Login | Cram | ChangePassword, refusal: Answer) -> Inquiry[Decision]:
         """Give `refusal` without asking for an account; where a password came, at the cost of an unknown user."""
@@ -251,6 +251,7 @@ def surroundings_of(
         report,
         notice,
         trace,
+        settings.decoys,
     )
 
 

@@ -23,6 +23,29 @@ from authd.numbers import atoi
 MOST_DAEMONS = 1000
 """More workers than this is taken for a slip of the hand: each holds a process and a database connection."""
 
+DECOY_SCHEMES = (
+    "sha512-crypt",
+    "sha256-crypt",
+    "md5-crypt",
+    "bcrypt",
+    "yescrypt",
+    "crypt",
+    "md5",
+    "md5raw",
+    "sha1",
+    "sha256",
+    "sha512",
+    "ssha",
+    "ssha256",
+    "ssha512",
+    "blf-crypt",
+    "pbkdf2-sha256",
+    "pbkdf2-sha512",
+    "argon2",
+    "clear",
+)
+"""The schemes of authpasswd, and cleartext."""
+
 LONGEST_TTL = 86_400
 """Seconds that the cache may be told to remember: a day."""
 
@@ -53,6 +76,19 @@ def _absolute(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError("expected a path that begins with /")
     return value
+
+
+def decoys(value: str) -> tuple[tuple[str, int], ...]:
+    """Return the scheme and the cost of each word of ``AUTHD_DECOY_HASH``; a cost of 0 is the scheme's default."""
+    found = []
+    for word in value.split():
+        scheme, colon, cost = word.partition(":")
+        if scheme not in DECOY_SCHEMES:
+            raise ValueError(f"must be of {', '.join(DECOY_SCHEMES)}, each with :COST or without")
+        if colon and not re.fullmatch(r"[1-9]\d{0,8}", cost):
+            raise ValueError("must have a number behind the colon")
+        found.append((scheme, int(cost or 0)))
+    return tuple(found)
 
 
 SETTINGS = (
@@ -140,6 +176,15 @@ SETTINGS = (
         "clause replaces the query.",
     ),
     Setting(
+        "AUTHD_DECOY_HASH",
+        decoys,
+        (),
+        "What the password of an unknown user is checked against, so that the time does not tell that there is none: one or more "
+        "schemes of `authpasswd`, separated by spaces, each with a cost where it has one: `bcrypt:12 sha512-crypt`. Without it "
+        "authd looks at a sample of the accounts, and learns from logins. Needed where a clause replaces the query and the first "
+        "login after a start must not tell.",
+    ),
+    Setting(
         "AUTHD_MYSQL_DRIVER",
         one_of("pymysql", "mysqlclient"),
         "pymysql",
@@ -207,6 +252,7 @@ class DaemonSettings:
     database_timeout: int
     batch: int
     mysql_driver: str
+    decoys: tuple[tuple[str, int], ...]
     cache_ttl: int
     cache_negative_ttl: int
     cache_size: int
@@ -313,6 +359,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
         batch=values["AUTHD_BATCH"],
         mysql_driver=values["AUTHD_MYSQL_DRIVER"],
+        decoys=values["AUTHD_DECOY_HASH"],
         cache_ttl=values["AUTHD_CACHE_TTL"],
         cache_negative_ttl=values["AUTHD_CACHE_NEGATIVE_TTL"],
         cache_size=values["AUTHD_CACHE_SIZE"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,12 +108,13 @@ class AuthLdap(Module):
         return (yield from self._bind(account, password))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
-        account: DirectoryAccount | None = yield Find(self, service, user)
         by_bind = self._settings.checks_by_bind
+        account: DirectoryAccount | None
+        account = yield from self._find_for(service, user, old)
         if by_bind:
             answer = yield from self._bind(account, old)
         elif account is None:
-            return (yield from self.nobody(old))
+            return (yield from self.nobody(old, user))
         else:
             answer = yield from self._compare(account, old)
         if answer.outcome is not Outcome.OK or account is None:
@@ -126,6 +127,18 @@ class AuthLdap(Module):
 
     def ask(self, question: Bind) -> bool:
         return self._directory.accepts(question.dn, question.password)
+
+    def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        s = self._settings
+        names = [name for name in (s.crypt, s.clear) if name]
+        if s.checks_by_bind or not names:
+            return []
+        condition = f"(&{s.filter}({s.mail}=*))" if s.filter else f"({s.mail}=*)"
+        entries = [Attributes(*found) for found in self._directory.some(s.base, condition, names)]
+        return [(entry.first(s.crypt), entry.first(s.clear)) for entry in entries]
+
+    def login_name(self, user: bytes) -> bytes:
+        return self._entries.full_name(user)
 
     def enumerate(self) -> Iterator[Entry]:
         self._refresh()
@@ -231,6 +244,7 @@ class AuthLdap(Module):
         self._settings = settings
         # By a bind the server decides, which counts wrong passwords, and knows hours and days.
         self.caches_logins = not settings.checks_by_bind
+        self._decoys.renew()
         surroundings = self._surroundings
         self._directory = Directory(settings, surroundings.ldap_options, surroundings.notice)
         self._entries = Entries(settings, self._directory, self._attributes(), self._trace)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
 from authd.modules import systemaccounts
 from authd.modules.base import Module, TemporaryFailure
-from authd.modules.inquiry import Find, Inquiry
+from authd.modules.inquiry import Inquiry
 from authd.modules.systemaccounts import DAY_SECONDS, SHADOW, SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
 
@@ -32,9 +32,9 @@ class AuthShadow(Module):
         return None
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
-        account: SystemAccount | None = yield Find(self, service, user)
+        account: SystemAccount | None = yield from self._find_for(service, user, password)
         if account is None or account.shadow is None:
-            return (yield from self.nobody(password))
+            return (yield from self.nobody(password, user))
         answer = yield from self._compare(account, password)
         if answer.reason is Reason.UNUSABLE_HASH and account.shadow.locked:
             return reject(Reason.LOCKED, account)
@@ -45,6 +45,9 @@ class AuthShadow(Module):
         if reason is not None:
             return reject(reason, account)
         return replace(answer, max_age=DAY_SECONDS - now % DAY_SECONDS)
+
+    def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        return [(hashed, None) for hashed in systemaccounts.passwords_in(SHADOW)]
 
     def enumerate(self) -> Iterator[Entry]:
         return systemaccounts.entries()

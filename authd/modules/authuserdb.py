@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hmac import compare_digest
+from itertools import islice
 from pathlib import Path
 
 from authd.account import Account, Entry
 from authd.config.problem import Problem
-from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.base import SAMPLE, Module, Surroundings, TemporaryFailure
 from authd.modules.inquiry import Find, Inquiry
 from authd.numbers import MAX_UID, atoi
 from authd.outcome import Answer, Outcome, Reason, reject
@@ -83,12 +84,14 @@ class AuthUserdb(Module):
         account: UserdbAccount | None = yield Find(self, service, user)
         secrets = self._secrets_of(user) if account is None else account.secrets
         state = next((secrets[name] for name in _hmacs(service, digest) if name in secrets), None)
-        if state is None or digest not in DIGESTS:
-            return reject(Reason.NO_SUCH_USER) if account is None else reject(Reason.NO_CLEARTEXT, account)
         try:
-            matches = verify_hmac_state(state, digest, challenge, response)
+            # For its cost where there is no state, too.
+            decoy = b"00" * (2 * DIGESTS[digest].size) if digest in DIGESTS else b""
+            matches = digest in DIGESTS and verify_hmac_state(state or decoy, digest, challenge, response)
         except HmacUnavailable as error:
             raise TemporaryFailure(Reason.MISCONFIGURED, str(error)) from None
+        if state is None or digest not in DIGESTS:
+            return reject(Reason.NO_SUCH_USER) if account is None else reject(Reason.NO_CLEARTEXT, account)
         if not matches:
             return reject(Reason.WRONG_PASSWORD, account)
         if account is None:
@@ -96,17 +99,26 @@ class AuthUserdb(Module):
         return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, replace(account, crypt=None))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
-        account: UserdbAccount | None = yield Find(self, service, user)
+        account: UserdbAccount | None = yield from self._find_for(service, user, old)
         if account is None:
-            return (yield from self.nobody(old))
+            return (yield from self.nobody(old, user))
         if account.crypt:
             answer = yield from self._compare(account, old)
         else:
+            # For its cost, as where there is no account.
+            yield from self._check_decoy(old, user)
             answer = _compare_states(account, service, old)
         if answer.outcome is not Outcome.OK:
             return answer
         self._store(account, new_secrets(account.secrets, service, new))
         return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
+
+    def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        for user in self._shadow.some(SAMPLE):
+            secrets = self._secrets_of(user)
+            names = sorted(name for name in secrets if b"hmac-" not in name)
+            if names:
+                yield secrets[SYSTEM if SYSTEM in secrets else names[0]], None
 
     def enumerate(self) -> Iterator[Entry]:
         # All names first: a file that is replaced meanwhile is closed.
@@ -217,6 +229,14 @@ class _DataFile:
         if current is not None:
             with self._told():
                 yield from current
+
+    def some(self, count: int) -> list[bytes]:
+        """Return the first keys of the file, at most `count`; raises as `get`."""
+        current = self._current()
+        if current is None:
+            return []
+        with self._told():
+            return list(islice(current.keys(), count))
 
     def close(self) -> None:
         """Close the file; the next question opens it again."""

@@ -9,17 +9,21 @@ are made in the worker, at the first question.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from authd.account import Account, Entry
-from authd.config.problem import Problem
+from authd.config.problem import ConfigError, Problem
+from authd.modules.decoys import CLEAR, Decoys
 from authd.modules.inquiry import Check, Find, Inquiry
 from authd.outcome import Answer, Outcome, Reason, phrase, reject
-from authd.passwords import Verdict, hash_like, hash_password, verify_clear, verify_cram
+from authd.passwords import Verdict, hash_like, verify_clear, verify_cram
+from authd.passwords.decoy import decoy_like, is_computed
 
 DELIVERY_SERVICE = b"courier"
 """The service under which Courier's mail server asks where to deliver."""
@@ -37,6 +41,7 @@ class Surroundings:
     :param report: writes one line to the log, for a problem that the administrator must mend.
     :param notice: writes one line to the log, for what is good to know.
     :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows, never given a secret; ``None`` where nobody reads it.
+    :param decoys: schemes and costs of ``AUTHD_DECOY_HASH``; none to learn them from the accounts.
     """
 
     sysconfdir: Path
@@ -47,6 +52,7 @@ class Surroundings:
     report: Callable[[str], None]
     notice: Callable[[str], None]
     trace: Callable[[str], None] | None
+    decoys: tuple[tuple[str, int], ...] = ()
 
 
 class TemporaryFailure(Exception):
@@ -105,7 +111,12 @@ class Module(ABC):
         :raises ConfigError: if it can't be used.
         """
         self._surroundings = surroundings
-        self._typical_hash = DECOY_HASH
+        try:
+            self._decoys = Decoys(surroundings.decoys)
+        except ValueError as error:
+            file = surroundings.sysconfdir / "authdaemonrc"
+            raise ConfigError(Problem(file, str(error), "correct the value", setting="AUTHD_DECOY_HASH")) from None
+        self._sample_due = 0.0
 
     @classmethod
     def remarks(cls, sysconfdir: Path) -> list[Problem]:  # noqa: ARG003 - for those that override it
@@ -134,6 +145,15 @@ class Module(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give connections back; the module may be asked again afterwards."""
+
+    def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        """Return hash and cleartext of some accounts, as many as can be had at little cost; see `decoys.py`.
+
+        Unless overridden, there are none, and what hashes the accounts have is learned from logins.
+
+        :raises TemporaryFailure: if the back end can't tell now.
+        """
+        return ()
 
     def find_each(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[Account | TemporaryFailure | None]:
         """Return what `find` has to say about each service and user, in their order.
@@ -175,25 +195,25 @@ class Module(ABC):
 
         :param remote_ip: address of the mail client, for a back end that has an opinion on it; empty where it was not told.
         """
-        account: Account | None = yield Find(self, service, user)
+        account = yield from self._find_for(service, user, password)
         if account is None:
-            return (yield from self.nobody(password))
+            return (yield from self.nobody(password, user))
         return (yield from self._compare(account, password))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
         """Answer an ``AUTH`` of type ``cram-…``."""
         account: Account | None = yield Find(self, service, user)
         # For its cost where there is no account, as below.
-        verdict = verify_cram((account.clear if account else None) or DECOY_HASH, digest, challenge, response)
+        verdict = verify_cram((account.clear if account else None) or DECOY_CLEARTEXT, digest, challenge, response)
         if account is None:
             return reject(Reason.NO_SUCH_USER)
         return _judge(account, verdict) if account.clear else reject(Reason.NO_CLEARTEXT, account)
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
         """Answer a ``PASSWD``: check the old password, then store the new one."""
-        account: Account | None = yield Find(self, service, user)
+        account = yield from self._find_for(service, user, old)
         if account is None:
-            return (yield from self.nobody(old))
+            return (yield from self.nobody(old, user))
         answer = yield from self._compare(account, old)
         if answer.outcome is not Outcome.OK:
             return answer
@@ -201,10 +221,50 @@ class Module(ABC):
             return reject(Reason.NOT_CHANGED, account, "no row was updated")
         return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
 
-    def nobody(self, password: bytes) -> Inquiry[Answer]:
+    def nobody(self, password: bytes, user: bytes = b"") -> Inquiry[Answer]:
         """Reject a user that there is not, at the cost of one whose password is wrong."""
-        yield Check(password, self._typical_hash)
+        yield from self._check_decoy(password, user)
         return reject(Reason.NO_SUCH_USER)
+
+    def login_name(self, user: bytes) -> bytes:
+        """Return the name that `user` is looked up by: two that are looked up by the same name are one account."""
+        return user
+
+    def _find_for(self, service: bytes, user: bytes, password: bytes) -> Inquiry[Any]:
+        """Find the account that `password` is checked for, and learn what hashes there are before the first check."""
+        try:
+            account: Account | None = yield Find(self, service, user)
+        except TemporaryFailure as failure:
+            if failure.reason in OF_THE_ACCOUNT:
+                # Where it becomes a reject, its time must not tell that there is such a user.
+                yield from self._check_decoy(password, user)
+            raise
+        if not self._decoys.is_sampled:
+            self._take_sample()
+        return account
+
+    def _take_sample(self) -> None:
+        now = time.monotonic()
+        if now < self._sample_due:
+            return
+        self._sample_due = now + SAMPLE_AGAIN_SECONDS
+        with suppress(TemporaryFailure):
+            self._decoys.put([decoy for one in self.sample() if (decoy := self._decoy_for(*one)) is not None])
+
+    def _decoy_for(self, crypt: bytes | None, clear: bytes | None) -> bytes | None:
+        """Return the decoy of an account's kind; ``None`` if it has no password, or a hash of no known form."""
+        if clear and (self.clear_first or not crypt):
+            return CLEAR
+        return decoy_like(crypt) if crypt else None
+
+    def _check_decoy(self, password: bytes, user: bytes, stored: bytes | None = None) -> Inquiry[None]:
+        """Spend the time of a check for a user without a usable hash.
+
+        :param stored: what is there in place of one: a locked hash shows what the check would cost.
+        """
+        decoy = (decoy_like(stored) if stored else None) or self._decoys.draw(self.login_name(user))
+        if decoy != CLEAR:
+            yield Check(password, decoy)
 
     def _report(self, message: str) -> None:
         """Tell the log of something that the administrator must mend."""
@@ -212,20 +272,42 @@ class Module(ABC):
 
     def _compare(self, account: Account, password: bytes) -> Inquiry[Answer]:
         """Check `password` against the account's hash, or against its cleartext where there is no hash; see `clear_first`."""
-        if account.crypt and not (self.clear_first and account.clear):
-            verdict: Verdict = yield Check(password, account.crypt)
+        stored = account.crypt
+        if stored and not (self.clear_first and account.clear):
+            verdict: Verdict = yield Check(password, stored)
             if verdict is not Verdict.UNUSABLE:
-                self._typical_hash = account.crypt
+                self._decoys.learn(stored)
+            elif not is_computed(stored):
+                yield from self._check_decoy(password, account.address or b"", stored)
         elif account.clear:
             verdict = verify_clear(password, account.clear)
+            self._decoys.learn(None)
         else:
+            yield from self._check_decoy(password, account.address or b"")
             return reject(Reason.NO_PASSWORD, account)
         return _judge(account, verdict, password)
 
 
-DECOY_HASH = hash_password(b"decoy", "sha512-crypt")
-"""What a password is checked against where there is no account, so that the time does not tell, until the worker has met a
-real hash and uses that."""
+DECOY_CLEARTEXT = b"decoy"
+"""What the response of CRAM is checked against where there is no cleartext password."""
+
+SAMPLE = 1000
+"""Accounts that a sample has at most."""
+
+SAMPLE_AGAIN_SECONDS = 60.0
+"""Time after which a sample that could not be taken is tried again."""
+
+OF_THE_ACCOUNT = frozenset(
+    {
+        Reason.BAD_UID,
+        Reason.BAD_GID,
+        Reason.NO_HOME,
+        Reason.INCOMPLETE_ROW,
+        Reason.INCOMPLETE_RECORD,
+        Reason.SEVERAL_ROWS,
+    }
+)
+"""Temporary failures that only a user who is there can have."""
 
 
 def _judge(account: Account, verdict: Verdict, password: bytes | None = None) -> Answer:

@@ -114,6 +114,11 @@ class Directory:
                 return
             control.cookie = cookie
 
+    def some(self, base: str, filter_text: str, attributes: Sequence[str]) -> list[Found]:
+        """Return a page of the entries below `base` that meet a filter; raises as `search`."""
+        control = SimplePagedResultsControl(False, size=PAGE, cookie="")
+        return self._run(lambda connection: self._page(connection, base, filter_text, attributes, control)[0])
+
     def _page(
         self, connection: LDAPObject, base: str, filter_text: str, attributes: Sequence[str], control: Any
     ) -> tuple[list[Found], Sequence[Any]]:

@@ -105,9 +105,12 @@ class Entries:
         if s.map_filter and b"@" in user:
             handle = self._handle_of(user)
             return _Key(s.map_mail, handle) if handle else None
-        if s.domain and b"@" not in user:
-            user += b"@" + s.domain.encode("utf-8", "surrogateescape")
-        return _Key(s.mail, user)
+        return _Key(s.mail, self.full_name(user))
+
+    def full_name(self, user: bytes) -> bytes:
+        """Return the name of a user, with ``LDAP_DOMAIN`` where it has none."""
+        domain = self._settings.domain
+        return user + b"@" + domain.encode("utf-8", "surrogateescape") if domain and b"@" not in user else user
 
     def _handle_of(self, user: bytes) -> bytes | None:
         """Return what ``LDAP_EMAILMAP`` finds for an address."""

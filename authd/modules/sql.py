@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -184,6 +184,18 @@ class SqlModule(Module):
     def _query_for(self, service: bytes) -> Query | Clause:
         return self._statements.delivery if service == DELIVERY_SERVICE else self._statements.select
 
+    def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
+        query = self._statements.select
+        if not isinstance(query, Query):
+            # A clause finds one account by its name.
+            return
+        for row in self._database.rows(query.sample, {}):
+            crypt, clear = self.texts_of(row)
+            yield crypt, clear
+
+    def login_name(self, user: bytes) -> bytes:
+        return self._login_of(user)
+
     def _login_of(self, user: bytes) -> bytes:
         """Return the login that the default statements ask for."""
         return user if not self._default_domain or b"@" in user else user + b"@" + self._default_domain
@@ -316,6 +328,7 @@ class SqlModule(Module):
 
     def _use(self, loaded: tuple[SqlSettings, Statements]) -> None:
         self._settings, self._statements = loaded
+        self._decoys.renew()
         settings = self._settings
         self._default_domain = settings.default_domain.encode("utf-8", "surrogateescape")
         surroundings = self._surroundings

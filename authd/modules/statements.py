@@ -9,6 +9,7 @@ from typing import Any
 
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import EMPTY, SqlSettings
+from authd.modules.base import SAMPLE
 from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, render, substitute
 
 LOOKUP_VARIABLES = ("local_part", "domain", "service")
@@ -64,6 +65,8 @@ class Query:
         self._table = table
         self._where = where
         self._syntax = syntax
+        self.sample = prepare((f"SELECT {fields[1]}, {fields[2]} FROM {table} WHERE ({where}) LIMIT {SAMPLE}",), syntax)
+        """The query for the passwords of some accounts."""
         self._many: dict[int, Prepared] = {}
         self.joinable = not any(_NOT_BY_ROW.search(part) for part in (*fields, where))
         """Whether `many` tells the same of each user as `one`: every row by itself."""

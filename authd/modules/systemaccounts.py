@@ -9,13 +9,15 @@ import ctypes
 import os
 import pwd
 from collections.abc import Iterator
+from contextlib import suppress
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_ulong
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from authd.account import Account, Entry
-from authd.modules.base import TemporaryFailure
+from authd.modules.base import SAMPLE, TemporaryFailure
 from authd.outcome import Reason
 
 FIRST_UID = 100
@@ -133,6 +135,13 @@ def _getspnam() -> ctypes._NamedFuncPointer:
     function.argtypes = [c_char_p, ctypes.POINTER(_Spwd), c_char_p, c_size_t, ctypes.POINTER(ctypes.POINTER(_Spwd))]
     function.restype = c_int
     return function
+
+
+def passwords_in(file: Path) -> Iterator[bytes]:
+    """Yield the second fields of a file such as /etc/shadow, of its first lines; none if it can't be read."""
+    with suppress(OSError), file.open("rb") as lines:
+        for line in islice(lines, SAMPLE):
+            yield line.partition(b":")[2].partition(b":")[0]
 
 
 def entries() -> Iterator[Entry]:

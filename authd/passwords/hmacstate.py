@@ -33,6 +33,11 @@ class _Digest:
     words: int
     byteorder: Literal["little", "big"]
 
+    @property
+    def size(self) -> int:
+        """Bytes of a state."""
+        return self.words * 4
+
 
 DIGESTS = {"md5": _Digest("MD5", 4, "little"), "sha1": _Digest("SHA1", 5, "big"), "sha256": _Digest("SHA256", 8, "big")}
 """Digests by the names that ``cram-…`` and ``hmac-…pw`` have for them."""

@@ -48,7 +48,11 @@ def verify(password: bytes, stored: bytes) -> Verdict:
     return Verdict.MATCH if matched else Verdict.MISMATCH
 
 
-_FORM = re.compile(rb"(?:\{[^}]*\})?(?:\$[^$]*\$(?:[^$]*=[^$]*\$|\d\d\$|j[^$]*\$)*)?")
+_FORM = re.compile(
+    rb"(?:(?i:\{PBKDF2[^}]*\})|\$pbkdf2[^$]*\$|\$sha1\$)\d+\$"
+    rb"|\$7\$.{11}|_[./0-9A-Za-z]{4}"
+    rb"|(?:\{[^}]*\})?(?:\$2[abxy]\$\d\d\$|\$g?y\$[^$]*\$|\$argon2[^$]*\$(?:[^$]*=[^$]*\$)*|\$[^$]*\$(?:rounds=\d+\$)?)?"
+)
 
 
 def form_of(stored: bytes) -> bytes:

@@ -107,17 +107,22 @@ class Gdbm:
             with self._damage_told():
                 self._layout.confirm_all()
         left = self._count()
-        key = _taken(self._library.gdbm_firstkey(self._handle))
-        while key is not None:
+        for key in self.keys():
             # A key that is there twice makes a circle.
             left -= 1
             if left < 0:
                 raise self._damaged("more keys than it counts")
             yield key
-            key = _taken(self._library.gdbm_nextkey(self._handle, _datum(key)))
-        self._expect_not_found()
         if left:
             raise self._damaged("fewer keys than it counts")
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield keys in the order of the file, without a look at whether it is damaged; it may be that they have no end."""
+        key = _taken(self._library.gdbm_firstkey(self._handle))
+        while key is not None:
+            yield key
+            key = _taken(self._library.gdbm_nextkey(self._handle, _datum(key)))
+        self._expect_not_found()
 
     def add(self, key: bytes, value: bytes) -> bool:
         """Store `value` under `key`, and tell whether that was done; not if there is one already.

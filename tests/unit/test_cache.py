@@ -372,7 +372,6 @@ def test_no_password_is_kept(user: bytes) -> None:
         remembered = isinstance(request, Login) or user == b"hashed"
         assert (shortcuts.reply_to(said) == conversation.output) == remembered
     module.accounts.clear()
-    module._typical_hash = b""
     kept = list(referred_to((cache, shortcuts)))
     assert any(user == one for one in kept)
     assert not any(password in one for one in kept if isinstance(one, bytes))
