@@ -2,6 +2,7 @@
 # make test   install what the tests need and run everything
 # make bench  measure authd beside the real Courier
 # make bench-modules   measure the other modules beside Courier's
+# make bench-timing    compare how long rejected logins take
 # make lint   ruff and mypy
 # make docs   write docs/settings.md and the manual pages of the files from the settings tables
 #
@@ -28,7 +29,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' authd/__init__.py)
 DEB_REVISION ?= 1
 DEB_PYTHON ?= /usr/bin/python3
 
-.PHONY: demo test bench bench-modules lint docs setup clean install deb
+.PHONY: demo test bench bench-modules bench-timing lint docs setup clean install deb
 
 # The stamps are newer than pyproject.toml where the environment has what it names.
 $(VENV)/installed: pyproject.toml
@@ -59,6 +60,9 @@ bench: setup
 bench-modules: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench,mysqlclient]'
 	$(BIN)/python -m tests.bench.modules $(BENCH_ARGS)
+
+bench-timing: setup
+	$(BIN)/python -m tests.bench.timing $(BENCH_ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

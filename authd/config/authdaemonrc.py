@@ -85,7 +85,7 @@ def decoys(value: str) -> tuple[tuple[str, int], ...]:
         scheme, colon, cost = word.partition(":")
         if scheme not in DECOY_SCHEMES:
             raise ValueError(f"must be of {', '.join(DECOY_SCHEMES)}, each with :COST or without")
-        if colon and not re.fullmatch(r"[1-9]\d{0,8}", cost):
+        if colon and not (cost.isascii() and cost.isdigit() and int(cost)):
             raise ValueError("must have a number behind the colon")
         found.append((scheme, int(cost or 0)))
     return tuple(found)

@@ -12,8 +12,10 @@ from typing import Any
 import pamela
 
 from authd.modules import systemaccounts
-from authd.modules.base import DECOY_HASH, TemporaryFailure
+from authd.modules.base import TemporaryFailure
+from authd.modules.decoys import Decoys
 from authd.passwords import Verdict, verify
+from authd.passwords.decoy import decoy_like, is_computed
 
 SUCCESS = 0
 AUTH_ERR = 7
@@ -150,9 +152,11 @@ def ask_pam(check: PamCheck) -> PamResult:
 def _matches(check: PamCheck) -> bool | None:
     """Tell whether the password is the one in the shadow file, so that PAM had another reason to refuse it; ``None`` if unknown.
 
-    A hash is computed in any case, so that the time does not tell who has one: where there is none, the one met last.
+    A hash is computed in any case, so that the time does not tell who has one.
     """
-    global _typical_hash  # noqa: PLW0603 - of this process, whose life is one check after the other
+    if not _decoys.is_sampled:
+        hashes = systemaccounts.passwords_in(systemaccounts.SHADOW)
+        _decoys.put(decoy for hashed in hashes if (decoy := decoy_like(hashed)) is not None)
     try:
         account = systemaccounts.find_shadowed(check.user)
     except TemporaryFailure:
@@ -161,13 +165,15 @@ def _matches(check: PamCheck) -> bool | None:
     stored = ((account.crypt if account is not None else None) or b"").lstrip(b"!")
     verdict = verify(check.password, stored) if stored else Verdict.UNUSABLE
     if verdict is Verdict.UNUSABLE:
-        verify(check.password, _typical_hash)
+        if not is_computed(stored):
+            verify(check.password, _decoys.draw(check.user))
         return None
-    _typical_hash = stored
+    _decoys.learn(stored)
     return verdict is Verdict.MATCH
 
 
-_typical_hash = DECOY_HASH
+_decoys = Decoys()
+"""In memory that this process shares with those that it forks."""
 
 
 def _conversation(passwords: list[bytes], messages: list[tuple[int, bytes]]) -> Callable[..., int]:
