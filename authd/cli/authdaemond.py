@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from authd.cli.common import FAILED, OK, command, complain, configuration, option_parser
@@ -16,8 +15,9 @@ from authd.config.authdaemonrc import DaemonSettings, RunDirectory
 from authd.config.hints import described
 from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
-from authd.server.listener import ListenError, answers
-from authd.server.pidfile import AlreadyRunning, running
+from authd.server.directory import PlaceError
+from authd.server.listener import answers
+from authd.server.pidfile import AlreadyRunning, running_daemon
 from authd.server.privileges import PrivilegeError
 from authd.server.service import launch, serve
 
@@ -26,6 +26,7 @@ STOP_SECONDS = 60.0
 
 DEAD_WITH_PID_FILE = 1
 NOT_RUNNING = 3
+UNKNOWN = 4
 """Exit statuses of ``status``, as the Linux Standard Base has them."""
 
 
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _reload(file, directory)
             case _:
                 return _status(directory)
-    except (ConfigError, UnknownModules, ListenError, AlreadyRunning, PrivilegeError) as error:
+    except (ConfigError, UnknownModules, PlaceError, AlreadyRunning, PrivilegeError) as error:
         complain(str(error))
     except OSError as error:
         complain(described(error, "authdaemond"))
@@ -72,7 +73,7 @@ def _start(settings: DaemonSettings) -> int:
         problem = launch(settings)
     except AlreadyRunning as error:
         complain(str(error))
-        return OK if answers(socket) else FAILED
+        return OK if error.pid and answers(socket) else FAILED
     if not problem and answers(socket):
         return OK
     complain(problem or f"{socket}: no answer; the log of the daemon says why, in syslog or the journal")
@@ -83,57 +84,43 @@ def _start(settings: DaemonSettings) -> int:
 
 def _stop(directory: RunDirectory) -> int:
     """End the daemon and wait until it has ended."""
-    pid = running(directory.pid_file)
-    if pid is None:
-        return OK
-    try:
-        process = os.pidfd_open(pid)
-    except (ProcessLookupError, ValueError):
-        # It is about to end, or has not even written its id; neither can be told to stop.
-        complain(f"{directory.pid_file}: locked, but by no process that can be told to stop; try again")
-        return FAILED
-    try:
-        _signal(pid, lambda: signal.pidfd_send_signal(process, signal.SIGTERM))
-        if not select.select([process], [], [], STOP_SECONDS)[0]:
-            complain(f"process {pid} has not ended within {STOP_SECONDS:g} s")
+    with running_daemon(directory.pid_file) as daemon:
+        if daemon is None:
+            return OK
+        daemon.send(signal.SIGTERM)
+        if not daemon.ends_within(STOP_SECONDS):
+            complain(f"process {daemon.pid} has not ended within {STOP_SECONDS:g} s")
             return FAILED
-    finally:
-        os.close(process)
     return OK
 
 
 def _reload(file: Path, directory: RunDirectory) -> int:
     """Check the configuration, then have the daemon read it."""
     examine(file)
-    pid = running(directory.pid_file)
-    if not pid:
-        complain("not running")
-        return FAILED
-    _signal(pid, lambda: os.kill(pid, signal.SIGHUP))
+    with running_daemon(directory.pid_file) as daemon:
+        if daemon is None:
+            complain("not running")
+            return FAILED
+        daemon.send(signal.SIGHUP)
     return OK
 
 
-def _signal(pid: int, send: Callable[[], None]) -> None:
-    """Send a signal; where this user may not, the error names the process.
-
-    :raises OSError: if it can't be sent.
-    """
-    try:
-        send()
-    except PermissionError as error:
-        hint = "it is another user's; run it as root"
-        raise PermissionError(error.errno, f"{error.strerror}; {hint}", f"process {pid}") from None
-
-
 def _status(directory: RunDirectory) -> int:
-    pid = running(directory.pid_file)
-    if pid is not None:
-        answering = answers(directory.socket)
-        print(f"running, process {pid}; {directory.socket} {'answers' if answering else 'does not answer'}")
-        return OK if answering else FAILED
-    if directory.pid_file.exists() and directory.pid_file.stat().st_size:
-        print(f"not running, but {directory.pid_file} was left behind")
-        return DEAD_WITH_PID_FILE
+    try:
+        with running_daemon(directory.pid_file) as daemon:
+            if daemon is not None:
+                answering = answers(directory.socket)
+                print(
+                    f"running, process {daemon.pid}; {directory.socket} {'answers' if answering else 'does not answer'}"
+                )
+                return OK if answering else FAILED
+    except PlaceError as error:
+        complain(str(error))
+        return UNKNOWN
+    with suppress(OSError):
+        if directory.pid_file.lstat().st_size:
+            print(f"not running, but {directory.pid_file} was left behind")
+            return DEAD_WITH_PID_FILE
     print("not running")
     return NOT_RUNNING
 

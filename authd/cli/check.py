@@ -11,11 +11,12 @@ from authd.chain import surroundings_of
 from authd.cli.common import FAILED, OK, complain, configuration
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
-from authd.config.listening import ListenerSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.registry import try_modules
-from authd.server.listener import ListenError, check_directory, owner_ids
+from authd.server.listener import ListenError, check_place
+from authd.server.pidfile import PidFileError, check_pid_file
 from authd.server.privileges import PrivilegeError, become
+from authd.server.trust import remarks
 
 
 def check(directory: str | None) -> int:
@@ -25,9 +26,7 @@ def check(directory: str | None) -> int:
     except ConfigError as error:
         _show(error.problems)
         return FAILED
-    problems = [*settings.remarks, *_check_user(settings)]
-    for listener in settings.listeners:
-        problems += _check_listener(listener, settings)
+    problems = [*settings.remarks, *_check_user(settings), *_check_places(settings), *remarks(settings)]
     problems += _check_modules(settings)
     _show(problems)
     if any(problem.fatal for problem in problems):
@@ -61,13 +60,24 @@ def _can_read(status: os.stat_result, uid: int, groups: Sequence[int]) -> bool:
     return bool(status.st_mode & (0o040 if status.st_gid in groups else 0o004))
 
 
-def _check_listener(listener: ListenerSettings, settings: DaemonSettings) -> Iterator[Problem]:
-    setting = "authdaemonvar" if listener.path == settings.directory.socket else "AUTHD_LISTEN"
+def _check_places(settings: DaemonSettings) -> Iterator[Problem]:
+    """See whether a start can have the pid file and the sockets."""
+    running = True
+    directory = settings.directory
     try:
-        check_directory(listener.path.parent)
-        owner_ids(listener)
-    except ListenError as error:
-        yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting=setting)
+        running = check_pid_file(directory.pid_file, settings.user)
+    except PidFileError as error:
+        # What another user's file says is the start's to find out.
+        fatal = not isinstance(error.__cause__, PermissionError)
+        yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, None, "authdaemonvar", fatal)
+    except ListenError:
+        pass  # Of its socket, the same is told.
+    for listener in settings.listeners:
+        try:
+            check_place(listener, running)
+        except ListenError as error:
+            setting = "authdaemonvar" if listener.path == directory.socket else "AUTHD_LISTEN"
+            yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting=setting)
 
 
 def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:

@@ -12,37 +12,26 @@ import pwd
 import socket
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from authd.config.hints import reason, write_hint
+from authd.config.hints import SOCKET_PATH_BYTES, reason, write_hint
 from authd.config.listening import ListenerSettings
+from authd.server.directory import Identity, ListenError, opened_directory, remove, status_of
+from authd.server.log import LOGGER
+from authd.server.socketfile import PROBE_SECONDS, obstacle, probe, put_socket, too_long
 
-LONGEST_QUEUE = 2**31 - 1
-"""Connections that may wait to be accepted; the kernel makes it as many as ``net.core.somaxconn`` says.
-
-Courier's and Cyrus' clients connect without waiting, and report a failure when the queue is full.
-"""
-
-PROBE_SECONDS = 5.0
-"""How long a daemon may take to answer before it counts as not answering."""
-
-
-class ListenError(Exception):
-    """The socket can't be had.
-
-    :param path: the socket or its directory.
-    :param problem: what is wrong.
-    :param mend: what to do about it.
-    """
-
-    def __init__(self, path: Path, problem: str, mend: str) -> None:
-        super().__init__(f"{path}: {problem}; {mend}")
-        self.path = path
-        self.problem = problem
-        self.mend = mend
+__all__ = [
+    "ListenError",
+    "Listener",
+    "answers",
+    "check_directory",
+    "check_place",
+    "listen",
+    "occupied",
+    "open_listeners",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +45,24 @@ class Listener:
 
     settings: ListenerSettings
     socket: socket.socket
-    identity: tuple[int, int] | None
+    identity: Identity | None
 
     def close(self) -> None:
-        """Close the socket and remove its name, unless it is somebody else's by now."""
+        """Close the socket and remove its name, unless another file has it by now."""
         self.withdraw()
         self.socket.close()
 
     def withdraw(self) -> None:
-        """Remove the name, so that no client finds the socket any more."""
-        with suppress(OSError):
-            if self.identity == _identity(self.settings.path):
-                self.settings.path.unlink()
+        """Remove the name, so that no client finds the socket any more; where that can't be, the log says so."""
+        if self.identity is None:
+            return
+        path = self.settings.path
+        try:
+            with opened_directory(path.parent) as directory:
+                # While the socket is open, no other file can have its inode.
+                remove(directory, path.name, self.identity)
+        except (ListenError, OSError) as error:
+            LOGGER.warning("%s: stays, no process listens on it, and the next start replaces it: %s", path, error)
 
 
 def open_listeners(
@@ -92,8 +87,12 @@ def open_listeners(
             if handed is not None:
                 listeners.append(Listener(settings, handed, None))
                 continue
-            ours = any(one.settings.path == settings.path for one in held)
-            opened.append(listen(settings, ours))
+            ours = next((one for one in held if one.settings.path == settings.path), None)
+            if ours is not None and ours.identity is None:
+                # Its mode and owner are the service manager's to set.
+                listeners.append(replace(ours, settings=settings))
+                continue
+            opened.append(listen(settings, ours.identity if ours is not None else None, bool(held)))
             listeners.append(opened[-1])
     except ListenError:
         for listener in opened:
@@ -102,38 +101,36 @@ def open_listeners(
     return tuple(listeners)
 
 
-def listen(settings: ListenerSettings, ours: bool = False) -> Listener:
+def listen(settings: ListenerSettings, ours: Identity | None = None, running: bool = False) -> Listener:
     """Return a new listener.
 
-    A socket that nobody listens on is replaced, in one step.
+    A socket that no process listens on is replaced, in one step, and nothing else is.
 
-    :param ours: whether the one that is there is this daemon's own, and may be replaced.
-    :raises ListenError: if the directory is missing or open to others, if another daemon listens there, or if there is no
+    :param ours: which socket is this daemon's own, and may be replaced.
+    :param running: whether the daemon runs, and has given up what it was started with.
+    :raises ListenError: if the directory is missing or open to others, if something else has the name, or if there is no
         such owner or group.
     """
     path = settings.path
-    check_directory(path.parent)
-    if not ours and occupied(path):
-        raise ListenError(path, "another daemon listens here", "stop it first")
-    uid, gid = owner_ids(settings)
+    owners = owner_ids(settings)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        new.unlink(missing_ok=True)
-        listening.bind(str(new))
-        if uid >= 0 or gid >= 0:
-            os.chown(new, uid, gid)
-        new.chmod(settings.mode)
-        listening.listen(LONGEST_QUEUE)
-        identity = _identity(new)
-        new.replace(path)
+        with opened_directory(path.parent) as directory:
+            _check_mode(path.parent, directory)
+            identity = put_socket(listening, path, directory, settings.mode, owners, ours)
+    except ListenError:
+        listening.close()
+        raise
     except OSError as error:
         listening.close()
-        with suppress(OSError):
-            new.unlink()
-        hint = write_hint(error, path, "authdaemonvar or AUTHD_LISTEN")
-        raise ListenError(path, f"can't listen: {reason(error)}", hint) from error
+        raise ListenError(path, f"can't listen: {reason(error)}", _hint(error, path, running)) from error
     return Listener(settings, listening, identity)
+
+
+def _hint(error: OSError, path: Path, running: bool) -> str:
+    if isinstance(error, PermissionError) and running:
+        return "a restart is needed: the daemon opens its sockets before it becomes an ordinary user, who may not open this one"
+    return write_hint(error, path, "authdaemonvar or AUTHD_LISTEN")
 
 
 def owner_ids(settings: ListenerSettings) -> tuple[int, int]:
@@ -156,23 +153,13 @@ def owner_ids(settings: ListenerSettings) -> tuple[int, int]:
     return uid, look_up("group", "group", settings.group, grp.getgrnam)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.lstat()
-    return status.st_dev, status.st_ino
-
-
 def occupied(path: Path) -> bool:
-    """Tell whether somebody listens at `path`, whatever the protocol."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(PROBE_SECONDS)
-        try:
-            probe.connect(str(path))
-        except TimeoutError:
-            # Its queue is full.
-            return True
-        except OSError:
-            return False
-        return True
+    """Tell whether a process listens at `path`, or may listen, whatever the protocol."""
+    try:
+        with opened_directory(path.parent) as directory:
+            return bool(probe(directory, path.name))
+    except (ListenError, OSError):
+        return False
 
 
 def answers(path: Path) -> bool:
@@ -197,15 +184,30 @@ def check_directory(directory: Path) -> None:
 
     :raises ListenError: if it is missing, or others can write to it.
     """
-    try:
-        mode = directory.stat().st_mode
-    except OSError as error:
-        mend = "create it, and let the mail programs' group enter it"
-        if not isinstance(error, FileNotFoundError):
-            mend = write_hint(error, directory, "authdaemonvar or AUTHD_LISTEN")
-        raise ListenError(directory, reason(error), mend) from error
-    if not stat.S_ISDIR(mode):
-        raise ListenError(directory, "not a directory", "correct the path in authdaemonvar or AUTHD_LISTEN")
-    if mode & stat.S_IWOTH:
+    with opened_directory(directory) as descriptor:
+        _check_mode(directory, descriptor)
+
+
+def check_place(settings: ListenerSettings, running: bool) -> None:
+    """See whether a start can put the socket into its place; nothing is changed.
+
+    :param running: whether the daemon runs, and may listen there itself.
+    :raises ListenError: if it can't.
+    """
+    path = settings.path
+    owner_ids(settings)
+    with opened_directory(path.parent) as directory:
+        _check_mode(path.parent, directory)
+        if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
+            error = too_long()
+            raise ListenError(path, f"can't listen: {reason(error)}", _hint(error, path, running))
+        status = status_of(path.name, directory)
+        if running and status is not None and stat.S_ISSOCK(status.st_mode):
+            return
+        obstacle(path, directory, None)
+
+
+def _check_mode(path: Path, descriptor: int) -> None:
+    if os.fstat(descriptor).st_mode & stat.S_IWOTH:
         problem = "others can write to it, and could put a socket of theirs in its place"
-        raise ListenError(directory, problem, f"chmod o-w {directory}")
+        raise ListenError(path, problem, f"chmod o-w {path}")

@@ -25,6 +25,7 @@ from authd.server.pages import let_go_of_files
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
 from authd.server.privileges import become, lay_down_capabilities
+from authd.server.trust import remarks
 
 START_SECONDS = 30.0
 """How long the daemon may take to serve before a start in the background gives up."""
@@ -38,13 +39,14 @@ def serve(settings: DaemonSettings) -> None:
     A service manager that started it is told how it is, and may have opened the sockets.
 
     :raises AlreadyRunning: if another process holds the pid file.
+    :raises PidFileError: if the pid file is none that may be written.
     :raises ListenError: if a socket can't be had.
     :raises PrivilegeError: if the user that it is to run as can't be had.
     :raises ConfigError, UnknownModules: if a module's file can't be used, or there is none of the modules.
     """
     log_to_stderr(settings.debug_login > 0)
     manager, given = ServiceManager.of_this_process(), given_sockets()
-    with PidFile(settings.directory.pid_file) as pid_file:
+    with PidFile(settings.directory.pid_file, settings.user) as pid_file:
         _supervise(settings, pid_file, lambda: None, manager, given)
 
 
@@ -52,8 +54,9 @@ def launch(settings: DaemonSettings) -> str:
     """Put the daemon into the background; return when it serves, or why it does not; empty for success.
 
     :raises AlreadyRunning: if another process holds the pid file.
+    :raises PidFileError: if the pid file is none that may be written.
     """
-    pid_file = PidFile(settings.directory.pid_file)
+    pid_file = PidFile(settings.directory.pid_file, settings.user)
     told, tell = os.pipe()
     if os.fork() == 0:
         os.close(told)
@@ -82,6 +85,7 @@ def _supervise(
             unused.close()
     try:
         pid_file.write()
+        _log_remarks(settings)
         become(settings.user)
         lay_down_capabilities()
         # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
@@ -104,7 +108,14 @@ def _replan(before: Plan) -> Plan:
         if getattr(settings, field) != kept:
             LOGGER.error("reload: %s was changed, which needs a restart; still %s", name, kept or "not set")
             settings = replace(settings, **{field: kept})
-    return make_plan(settings, before)
+    plan = make_plan(settings, before)
+    _log_remarks(settings)
+    return plan
+
+
+def _log_remarks(settings: DaemonSettings) -> None:
+    for remark in remarks(settings):
+        LOGGER.warning("%s", remark)
 
 
 def _in_background(settings: DaemonSettings, pid_file: PidFile, tell: int) -> int:

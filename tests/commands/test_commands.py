@@ -147,7 +147,7 @@ def _shown_until(terminal: int, expected: bytes) -> bytes:
 class TestCheck:
     @pytest.fixture(autouse=True)
     def _directory(self, site: Authd) -> None:
-        site.run.mkdir(mode=0o755)
+        site.run.mkdir(mode=0o750)
 
     def test_the_sockets_directory(self, site: Authd) -> None:
         site.run.chmod(0o777)
