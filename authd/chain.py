@@ -17,6 +17,7 @@ from typing import Literal
 from authd.account import Entry
 from authd.config.authdaemonrc import DaemonSettings
 from authd.modules.base import Module, Surroundings, TemporaryFailure
+from authd.modules.decoys import Decoys
 from authd.modules.inquiry import Inquiry
 from authd.modules.missing import Missing
 from authd.modules.registry import make_modules
@@ -175,6 +176,17 @@ class Chain:
         """Yield each module's name and accounts; iterating the accounts raises `TemporaryFailure` where they can't be had."""
         for module in self._modules:
             yield module.name, module.enumerate()
+
+    @property
+    def decoys(self) -> dict[str, Decoys]:
+        """What each module has learned of its accounts' hashes, by its name."""
+        return {module.name: module.decoys for module in self._modules}
+
+    def inherit(self, decoys: Mapping[str, Decoys]) -> None:
+        """Let each module begin with what the one of its name has learned."""
+        for module in self._modules:
+            if module.name in decoys:
+                module.decoys.inherit(decoys[module.name])
 
     def close(self) -> None:
         """Give all connections back."""

@@ -226,6 +226,11 @@ class Module(ABC):
         yield from self._check_decoy(password, user)
         return reject(Reason.NO_SUCH_USER)
 
+    @property
+    def decoys(self) -> Decoys:
+        """What the password of an unknown user is checked against."""
+        return self._decoys
+
     def login_name(self, user: bytes) -> bytes:
         """Return the name that `user` is looked up by: two that are looked up by the same name are one account."""
         return user

@@ -52,7 +52,7 @@ class Decoys:
 
     def __init__(self, fixed: Sequence[tuple[str, int]] = ()) -> None:
         counts = 8 * (_HEAD + SLOTS)
-        memory = memoryview(mmap.mmap(-1, counts + SLOTS * SLOT_BYTES))
+        memory = self._memory = memoryview(mmap.mmap(-1, counts + SLOTS * SLOT_BYTES))
         self._head = memory[: 8 * _HEAD].cast("Q")
         self._weights = memory[8 * _HEAD : counts].cast("Q")
         self._entries = memory[counts:]
@@ -69,14 +69,22 @@ class Decoys:
         """Whether a worker has put a sample into the table, or the decoys are fixed."""
         return self._head[_SAMPLED] != 0
 
+    @property
+    def is_thin(self) -> bool:
+        """Whether it rests on few accounts, so that each more is worth a look."""
+        return not self._fixed and self._head[_TOTAL] < ENOUGH
+
     def put(self, decoys: Iterable[bytes]) -> None:
-        """Fill the table with the decoys of a sample of accounts, one for each account."""
+        """Fill the table with the decoys of a sample of accounts, one for each account; an empty one leaves what was learned."""
         counts: Counter[bytes] = Counter()
         first: dict[bytes, bytes] = {}
         for decoy in decoys:
             form = _form(decoy)
             counts[form] += 1
             first.setdefault(form, decoy)
+        self._head[_SAMPLED] = 1
+        if not counts:
+            return
         slot = 0
         for form, count in counts.most_common():
             if slot < SLOTS and self._write(slot, first[form]):
@@ -85,13 +93,18 @@ class Decoys:
         for rest in range(slot, SLOTS):
             self._weights[rest] = 0
         self._head[_TOTAL] = sum(self._weights)
-        self._head[_SAMPLED] = 1
         self._publish()
 
     def renew(self) -> None:
         """Have the next sample taken, since the accounts are others; what there is stays until then."""
         if not self._fixed:
             self._head[_SAMPLED] = 0
+
+    def inherit(self, other: Decoys) -> None:
+        """Begin with what `other` has learned, as the same module did before a reload; a sample is taken anew."""
+        if not self._fixed and not other._fixed:
+            self._memory[:] = other._memory
+            self.renew()
 
     def learn(self, stored: bytes | None) -> None:
         """Note that an account has the hash `stored`, or, for ``None``, a cleartext password."""

@@ -27,6 +27,7 @@ from authd.modules.sqltext import Syntax, shown, unknown_variables
 from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
 from authd.numbers import unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
+from authd.passwords.decoy import is_computed
 
 
 class Unbindable(ValueError):
@@ -297,7 +298,11 @@ class SqlModule(Module):
         columns = self.texts_of(query.columns(row))
         if isinstance(query, Clause) and len(row) < 6:
             raise TemporaryFailure(Reason.INCOMPLETE_ROW, f"{len(row)} columns, at least 6 are needed")
-        return self.account_of(columns)
+        account = self.account_of(columns)
+        if isinstance(query, Clause) and self._decoys.is_thin and account.crypt and is_computed(account.crypt):
+            # There is no sample, so that lookups tell what hashes there are, too.
+            self._decoys.learn(account.crypt)
+        return account
 
     def _values(self, statement: Prepared, service: bytes, user: bytes, **more: bytes) -> dict[str, Any]:
         """Return what the parameters of `statement` stand for; ``user`` is the login of the default statements.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from authd.cache import Cache, Generations
 from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.problem import ConfigError, Problem
+from authd.modules.decoys import Decoys
 from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
 from authd.server.responder import Responder
@@ -26,6 +27,7 @@ class Plan:
     :param roster: of the workers on this plan.
     :param missing: modules whose file is missing.
     :param generations: of what is cached, shared with the workers of plans before and after.
+    :param decoys: by the names of the modules; those of a plan after it begin with what these have learned.
     """
 
     settings: DaemonSettings
@@ -34,6 +36,7 @@ class Plan:
     roster: Roster
     generations: Generations
     missing: frozenset[str] = frozenset()
+    decoys: Mapping[str, Decoys] = field(default_factory=dict)
 
     def withdraw(self) -> None:
         """Let no further client find the daemon."""
@@ -64,6 +67,7 @@ def make_plan(
     missing = chain.missing
     if before is not None:
         _keep_files(settings, before, missing)
+        chain.inherit(before.decoys)
     listeners = open_listeners(settings.listeners, before.listeners if before is not None else (), given)
     # Workers of the plan before still serve while those of this one begin to; who changes a password must reach all.
     generations = before.generations if before is not None else Generations()
@@ -79,6 +83,7 @@ def make_plan(
         Roster(settings.daemons),
         generations,
         frozenset(missing),
+        chain.decoys,
     )
 
 

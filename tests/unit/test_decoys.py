@@ -292,6 +292,20 @@ class TestTable:
         assert decoys.is_sampled
         assert {form_of(decoys.draw(b"%d" % number)) for number in range(50)} == {b"$2b$05$"}
 
+    def test_after_a_reload_it_begins_with_what_it_had(self) -> None:
+        before, after, fixed = Decoys(), Decoys(), Decoys([("ssha", 0)])
+        before.put([])
+        before.learn(BCRYPT)
+        for table in (after, fixed):
+            table.inherit(before)
+        assert [form_of(table.draw(b"x")) for table in (after, fixed)] == [b"$2b$04$", b"{SSHA}"]
+        # A sample that has nothing takes nothing away.
+        assert not after.is_sampled
+        after.put([])
+        assert form_of(after.draw(b"x")) == b"$2b$04$"
+        before.learn(MD5)
+        assert {form_of(after.draw(b"%d" % number)) for number in range(99)} == {b"$2b$04$"}
+
     def test_more_forms_than_it_has_room_for(self) -> None:
         decoys = Decoys()
         for number in range(2 * SLOTS):
@@ -359,6 +373,17 @@ class TestSamples:
         # Names that are looked up by the same login are one.
         assert module.login_name(b"bob") == module.login_name(b"bob@default.example")
 
+    def test_a_clause_has_no_sample_and_lookups_tell(self, tmp_path: Path, checked: list[bytes]) -> None:
+        fill_sqlite(tmp_path / "a.db", [row("user@default.example", password=BCRYPT.decode(), clearpwd="")])
+        clause = (
+            "SELECT username, password, '', uidnumber, gidnumber, homedir FROM mailbox "
+            "WHERE username = '$(local_part)@$(domain)'"
+        )
+        (tmp_path / "authsqliterc").write_text(sqliterc(tmp_path / "a.db") + f"SQLITE_SELECT_CLAUSE {clause}\n")
+        module = AuthSqlite(replace(surroundings(), sysconfdir=tmp_path))
+        assert settle_one(module.lookup(b"imap", b"user@default.example")).outcome is Outcome.OK
+        assert self.first_unknown(module, checked) == [b"$2b$04$"]
+
     def test_userdb(self, tmp_path: Path, checked: list[bytes]) -> None:
         source = tmp_path / "userdb"
         source.touch(mode=0o600)
@@ -387,6 +412,14 @@ class TestSamples:
         monkeypatch.setattr(module, "find", find)
         assert settle_one(module.login(b"imap", b"bob", b"secret")).reason is Reason.LOCKED
         assert checked == [b"$2b$04$"] * 2
+
+
+def test_a_reload_keeps_what_was_learned(checked: list[bytes]) -> None:
+    before, after = Chain([StubModule(account("ann", BCRYPT))], None, None), Chain([StubModule()], None, None)
+    settle_one(before.ask(Login(b"imap", b"ann", b"x")))
+    after.inherit(before.decoys)
+    settle_one(after.ask(Login(b"imap", b"nobody", b"x")))
+    assert checked == [b"$2b$04$"] * 2
 
 
 def test_the_setting(tmp_path: Path) -> None:
