@@ -178,11 +178,10 @@ def _ask(path: Path, request: bytes) -> bytes:
 
 
 def _show(account: Account, output: BinaryIO) -> None:
-    system_name = b" (system username: %b)" % account.username if account.username is not None else b""
     output.write(
         b"""Authentication succeeded.
 
-     Authenticated: %b %b (uid %d, gid %d)
+     Authenticated: %b  (%b)
     Home Directory: %b
            Maildir: %b
              Quota: %b
@@ -192,9 +191,7 @@ Cleartext Password: %b
 """
         % (
             _or_none(account.address),
-            system_name,
-            account.uid,
-            account.gid,
+            _owner(account),
             account.home,
             _or_none(account.maildir),
             _or_none(account.quota),
@@ -203,6 +200,15 @@ Cleartext Password: %b
             _or_none(account.options),
         )
     )
+
+
+def _owner(account: Account) -> bytes:
+    """Return whose account it is: a system account's name alone, since its uid is not told."""
+    if account.username is not None:
+        return b"system username: %b" % account.username
+    if account.tells_uid:
+        return b"uid %d, gid %d" % (account.uid, account.gid)
+    return b"*** UID/GID initialization error***"
 
 
 def _or_none(value: bytes | None) -> bytes:

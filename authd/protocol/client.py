@@ -69,7 +69,7 @@ def encode_enumerate() -> bytes:
 
 
 def decode_account(reply: bytes) -> Account | None:
-    """Return the account in a reply to ``PRE`` or ``AUTH``, or ``None`` if it is a reject.
+    """Return the account in a reply to ``PRE`` or ``AUTH``, or ``None`` if it is a reject, as Courier's client understands it.
 
     :raises ReplyError: if the reply is neither.
     """
@@ -79,6 +79,8 @@ def decode_account(reply: bytes) -> Account | None:
     for line in reply.split(b"\n"):
         if line == b".":
             break
+        if line == b"FAIL":
+            return None
         name, equals, value = line.partition(b"=")
         if equals:
             values[name] = value
@@ -96,6 +98,7 @@ def decode_account(reply: bytes) -> Account | None:
         options=values.get(b"OPTIONS"),
         crypt=values.get(b"PASSWD"),
         clear=values.get(b"PASSWD2"),
+        tells_uid=b"UID" in values,
     )
 
 
