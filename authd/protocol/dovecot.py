@@ -46,16 +46,15 @@ def parameters(fields: list[bytes]) -> dict[bytes, bytes]:
 
 
 def parse_id(field: bytes) -> bytes | None:
-    """Return a request's id, or ``None`` if it is no number of 32 bits other than 0."""
-    if not re.fullmatch(rb"[0-9]{1,10}", field) or not 0 < int(field) < 2**32:
-        return None
-    return field
+    """Return a request's id without the zeros before it, or ``None`` if it is no number of 32 bits other than 0."""
+    match = re.fullmatch(rb"0*([1-9][0-9]{0,9})", field)
+    return match[1] if match is not None and int(match[1]) < 2**32 else None
 
 
 class DovecotConversation(BufferedConversation):
     """A conversation in lines that lasts for many requests."""
 
-    __slots__ = ("client_minor",)
+    __slots__ = ("_greeted", "client_minor")
 
     lasting = True
 
@@ -65,6 +64,7 @@ class DovecotConversation(BufferedConversation):
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self.client_minor = 0
+        self._greeted: set[bytes] = set()
 
     @property
     def at_rest(self) -> bool:
@@ -85,10 +85,17 @@ class DovecotConversation(BufferedConversation):
 
     def _version(self, fields: list[bytes]) -> Dropped | None:
         """Act on the client's ``VERSION``."""
-        numbers = [int(field) if re.fullmatch(rb"[0-9]{1,9}", field) else -1 for field in fields[1:3]]
-        if len(numbers) < 2 or numbers[0] != MAJOR or numbers[1] < 0:
+        numbers = [int(field) if re.fullmatch(rb"[0-9]{1,9}", field) else -1 for field in fields[1:]]
+        if len(numbers) != 2 or numbers[0] != MAJOR or numbers[1] < 0:
             return self._drop("unknown version of the protocol")
         self.client_minor = numbers[1]
+        return self._greet(b"VERSION")
+
+    def _greet(self, command: bytes) -> Dropped | None:
+        """Note that the client said `command` of the beginning, which it may once."""
+        if command in self._greeted:
+            return self._drop(f"a second {command.decode()}")
+        self._greeted.add(command)
         return None
 
     def _drop(self, problem: str) -> Dropped:

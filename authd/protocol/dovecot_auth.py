@@ -22,7 +22,7 @@ import base64
 from dataclasses import dataclass
 
 from authd.outcome import Answer, Outcome
-from authd.protocol.conversation import Listing, Terms
+from authd.protocol.conversation import Listing, Terms, unknown_command
 from authd.protocol.dovecot import DovecotConversation, escape, line, parameters, parse_id
 from authd.protocol.request import Cram, Dropped, Login, Rejected, Request
 from authd.protocol.sasl import Challenge, Mechanism, Refusal, mechanism, offered
@@ -49,13 +49,14 @@ class _Exchange:
 class DovecotAuthConversation(DovecotConversation):
     """A mail server's logins, one connection for all of them."""
 
-    __slots__ = ("_asked", "_code", "_doomed", "_exchanges")
+    __slots__ = ("_asked", "_code", "_doomed", "_exchanges", "_tells_user")
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self._exchanges: dict[bytes, _Exchange] = {}
         self._asked = b""
         self._code = b""
+        self._tells_user = True
         self._doomed = False
         cuid = int.from_bytes(terms.random(4), "big") or 1
         self._output = b"".join(
@@ -101,7 +102,7 @@ class DovecotAuthConversation(DovecotConversation):
 
     def _fail(self, user: bytes, code: bytes) -> None:
         fields = [b"FAIL", self._asked]
-        if user:
+        if user and self._tells_user:
             fields.append(b"user=" + escape(user))
         if code:
             fields.append(b"code=" + code)
@@ -112,16 +113,17 @@ class DovecotAuthConversation(DovecotConversation):
             case b"VERSION":
                 return self._version(fields)
             case b"CPID":
-                return None
+                if len(fields) < 2 or parse_id(fields[1]) is None:
+                    return self._drop("CPID that is no process id")
+                return self._greet(b"CPID")
             case b"AUTH" if len(fields) >= 3:
                 return self._auth(fields)
             case b"CONT" if len(fields) >= 3:
                 return self._cont(fields)
             case b"CANCEL" if len(fields) >= 2:
-                self._exchanges.pop(fields[1], None)
-                return None
+                return self._cancel(fields[1])
             case _:
-                return self._drop("unknown or incomplete command")
+                return self._drop(unknown_command(b" ".join(fields[:2])) + ", or an incomplete one")
 
     def _auth(self, fields: list[bytes]) -> Request | None:
         number = parse_id(fields[1])
@@ -132,9 +134,11 @@ class DovecotAuthConversation(DovecotConversation):
         if any(field.startswith(b"resp=") for field in fields[3:-1]):
             return self._drop("something behind resp=")
         known = parameters(fields[3:])
-        service = known.get(b"service") or known.get(b"protocol")
-        if not service:
+        service = known.get(b"service") or known.get(b"protocol", known.get(b"service"))
+        if service is None:
             return self._drop("AUTH without service=")
+        if not service:
+            return self._reject(number, b"", Refusal("AUTH with an empty service="))
         kind = mechanism(fields[2], service, self._terms.cram(), self._terms.random)
         if kind is None:
             return self._reject(number, service, Refusal("mechanism that is not offered"))
@@ -145,10 +149,21 @@ class DovecotAuthConversation(DovecotConversation):
         return self._step(exchange, b"" if response == b"=" else response)
 
     def _cont(self, fields: list[bytes]) -> Request | None:
-        exchange = self._exchanges.pop(fields[1], None)
+        number = b"0" if fields[1] == b"0" else parse_id(fields[1])
+        if number is None:
+            return self._drop("id that is no number")
+        exchange = self._exchanges.pop(number, None)
         if exchange is None:
-            return self._reject(fields[1], b"", Refusal("CONT for a login that is not under way"))
-        return self._step(exchange, b"" if fields[2] == b"=" else fields[2])
+            return self._reject(number, b"", Refusal("CONT for a login that is not under way"))
+        # All that follows the id is the response; a tab is not base64.
+        return self._step(exchange, b"\t".join(fields[2:]))
+
+    def _cancel(self, field: bytes) -> Dropped | None:
+        number = parse_id(field)
+        if number is None:
+            return self._drop("id that is no number")
+        self._exchanges.pop(number, None)
+        return None
 
     def _step(self, exchange: _Exchange, encoded: bytes | None) -> Request | None:
         """Go on with an exchange; return a request if it came to one."""
@@ -163,9 +178,9 @@ class DovecotAuthConversation(DovecotConversation):
             return None
         if isinstance(step, Refusal):
             return self._reject(exchange.id, exchange.service, step)
-        self._asked, self._code = exchange.id, b""
+        self._asked, self._code, self._tells_user = exchange.id, b"", True
         return step
 
     def _reject(self, number: bytes, service: bytes, refusal: Refusal) -> Rejected:
-        self._asked, self._code = number, refusal.code
+        self._asked, self._code, self._tells_user = number, refusal.code, refusal.tells_user
         return Rejected(service, refusal.problem, refusal.user)

@@ -18,7 +18,7 @@ import re
 
 from authd.account import Account
 from authd.outcome import Answer, Outcome
-from authd.protocol.conversation import Listing, Terms
+from authd.protocol.conversation import Listing, Terms, unknown_command
 from authd.protocol.dovecot import DovecotConversation, escape, line, parameters, parse_id, unescape
 from authd.protocol.request import EVERY_MODULE, Dropped, Enumerate, Lookup, Request
 
@@ -76,13 +76,13 @@ class DovecotUserdbConversation(DovecotConversation):
             return None
         number = parse_id(fields[1]) if len(fields) > 1 else None
         if number is None:
-            return self._drop("unknown command, or id that is no number")
+            return self._drop(unknown_command(b" ".join(fields[:2])) + ", or id that is no number")
         self._asked = number
         if self._command == b"LIST":
             self._mask = parameters(fields[2:]).get(b"user") or b"*"
             return Enumerate()
         if self._command not in (b"USER", b"PASS") or len(fields) < 3:
-            return self._drop("unknown or incomplete command")
+            return self._drop(unknown_command(b" ".join(fields[:2])) + ", or an incomplete one")
         known = parameters(fields[3:])
         self.remote_ip, self.secured = known.get(b"rip", b""), b"secured" in known
         service = known.get(b"service") or known.get(b"protocol") or b"dovecot"

@@ -27,11 +27,13 @@ class Refusal:
     :param problem: for the log.
     :param user: who it was about, if that is known.
     :param code: Dovecot's word for it; empty where it has none.
+    :param tells_user: whether the client is told `user`, which is for the log alone otherwise.
     """
 
     problem: str
     user: bytes = b""
     code: bytes = b""
+    tells_user: bool = True
 
 
 Step = Challenge | Login | Cram | Refusal
@@ -71,7 +73,8 @@ class Plain(Mechanism):
             return Challenge(b"")
         parts = response.split(b"\0")
         if len(parts) != 3:
-            return Refusal("PLAIN without two NULs")
+            # Where there are more, the user is certain to be the second; in fewer, a password could be.
+            return Refusal("PLAIN without two NULs", parts[1] if len(parts) > 3 else b"", tells_user=False)
         authzid, user, password = parts
         if authzid not in (b"", user):
             return Refusal("PLAIN for somebody else", user, b"authz_fail")
@@ -94,6 +97,8 @@ class LoginMechanism(Mechanism):
         if response is None:
             return Challenge(b"Username:")
         if self._user is None:
+            if not response or b"\0" in response:
+                return Refusal("empty user name, or NUL in it")
             self._user = response
             return Challenge(b"Password:")
         return _login(self._service, self._user, response)

@@ -167,6 +167,14 @@ def test_a_temporary_failure_is_told_to_new_clients() -> None:
         b"AUTH\tx\tPLAIN\tservice=smtp\n",
         b"AUTH\t4294967296\tPLAIN\tservice=smtp\n",
         b"AUTH\t1\tPLAIN\n",
+        b"AUTH\t-1\tPLAIN\tservice=smtp\n",
+        b"AUTH\t1x\tPLAIN\tservice=smtp\n",
+        b"AUTH\t1\tLOGIN\tservice=smtp\nAUTH\t01\tLOGIN\tservice=smtp\n",
+        b"AUTH\t%b1\tPLAIN\tservice=smtp\n" % (b"1" * 16000),
+        b"CONT\tx\tYQ==\n",
+        b"CANCEL\tx\n",
+        b"CPID\t5\n",
+        b"VERSION\t1\t0\n",
         b"AUTH\t1\tPLAIN\tservice=smtp\tresp=YQ==\tnologin\n",
         b"AUTH\t1\tPLAIN\tservice=smtp\nAUTH\t1\tPLAIN\tservice=smtp\n",
         b"CONT\t1\n",
@@ -181,6 +189,45 @@ def test_clients_that_must_go(said: bytes) -> None:
     assert isinstance(client.requests[-1], Dropped)
     assert client.conversation.closing
     assert client.say(plain(8, b"user", b"secret")) == b""
+
+
+@pytest.mark.parametrize("service", [b"service=", b"service", b"service=\tprotocol=", b"protocol="])
+def test_an_empty_service_is_refused_and_costs_the_others_nothing(service: bytes) -> None:
+    """Which options count can't be known, so that even a right password is refused."""
+    client = auth()
+    client.say(OLD, b"AUTH\t2\tLOGIN\tservice=smtp\tresp=" + b64(b"user") + b"\n")
+    assert client.say(b"AUTH\t1\tPLAIN\t%b\tresp=%b\n" % (service, b64(b"\0user\0secret"))) == b"FAIL\t1\n"
+    assert client.say(b"AUTH\t1\tPLAIN\t%b\n" % service) == b"FAIL\t1\n"
+    assert client.requests == [Rejected(b"", "AUTH with an empty service=")] * 2
+    assert client.say(b"CONT\t2\t" + b64(b"secret") + b"\n") == b"OK\t2\tuser=user@example.org\n"
+
+
+def test_an_id_is_a_number() -> None:
+    client = auth()
+    assert client.say(OLD, b"AUTH\t007\tLOGIN\tservice=smtp\n").startswith(b"CONT\t7\t")
+    assert client.say(b"CONT\t0000000000007\t" + b64(b"user") + b"\n").startswith(b"CONT\t7\t")
+    assert client.say(b"CANCEL\t07\n", b"CONT\t7\tYQ==\n", b"CONT\t0\tYQ==\n") == b"FAIL\t7\nFAIL\t0\n"
+
+
+def test_a_response_is_all_that_follows_the_id() -> None:
+    client = auth()
+    for wrong in (b"=", b64(b"\0user\0secret") + b"\tmore"):
+        client.say(OLD if not client.requests else b"", b"AUTH\t1\tPLAIN\tservice=smtp\n")
+        assert client.say(b"CONT\t1\t%b\n" % wrong) == b"FAIL\t1\tcode=invalid_base64\n"
+
+
+def test_a_refused_request_has_its_user_in_the_log_where_that_is_certain() -> None:
+    client = auth()
+    client.say(OLD, b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + b64(b"\0user\0sec\0ret") + b"\n")
+    client.say(b"AUTH\t1\tPLAIN\tservice=smtp\tresp=" + b64(b"user\0secret") + b"\n")
+    assert [request.user for request in client.requests if isinstance(request, Rejected)] == [b"user", b""]
+
+
+@pytest.mark.parametrize("said", [b"CPID\n", b"CPID\t0\n", b"CPID\tx\n", b"VERSION\t1\t0\t0\n"])
+def test_a_malformed_greeting(said: bytes) -> None:
+    client = auth()
+    client.say(said)
+    assert client.conversation.closing
 
 
 def test_cancelling_and_the_limit_of_exchanges() -> None:
@@ -295,3 +342,7 @@ def test_where_a_maildir_is() -> None:
     assert ACCOUNT.maildir_path == b"/home/user/Mail\tdir"
     assert Account(None, 1, 1, b"/h").maildir_path == b"/h/Maildir"
     assert Account(None, 1, 1, b"/h", maildir=b"/m/").maildir_path == b"/m/"
+
+
+def test_a_client_that_does_not_greet_is_answered() -> None:
+    assert auth().say(plain(1, b"user", b"secret")) == b"OK\t1\tuser=user@example.org\n"
