@@ -21,6 +21,7 @@ from authd.protocol.request import Login, Request
 from tests.conftest import opened, require
 from tests.support.conversation import Client, terms
 from tests.support.dovecot import PROGRAMS, TRIXIE, Dovecot
+from tests.support.processes import unix_socket_answers, wait_until
 
 PIDS = count(1000)
 
@@ -147,6 +148,7 @@ def dovecot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     users = root / "users"
     users.write_text("user:{PLAIN}secret:1000:1000::/home/user\n")
     with Dovecot(root, (NEWER if newer else OLDER).format(users=users) + BOTH, newer) as server:
+        wait_until(lambda: unix_socket_answers(root / "run" / "auth-legacy"), "Dovecot's auth server answers")
         yield server
 
 
