@@ -35,7 +35,25 @@ def _dereferencing(value: str) -> str:
 
 
 def _filter(value: str) -> str:
-    return value if value.startswith("(") else f"({value})"
+    """Return a filter; Courier puts it into another as it is, and finds nobody if that makes no filter."""
+    if not value.startswith("("):
+        raise ValueError(f"expected a filter in parentheses, such as ({value})")
+    return _balanced(value)
+
+
+def _enumerate_filter(value: str) -> str:
+    return _balanced(value if value.startswith("(") else f"({value})")
+
+
+def _balanced(value: str) -> str:
+    depth = 0
+    for character in value:
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            break
+    if depth != 0:
+        raise ValueError(r"expected as many ) as (, and \28 and \29 for those within a value")
+    return value
 
 
 def _options(value: str) -> tuple[tuple[str, str], ...]:
@@ -81,7 +99,7 @@ SETTINGS = (
         "under the account's own name.",
     ),
     Setting("LDAP_MAIL", text, "mail", "Attribute with the login."),
-    Setting("LDAP_FILTER", _filter, "", "Filter that every account must meet."),
+    Setting("LDAP_FILTER", _filter, "", "Filter that every account must meet.", restricts=True),
     Setting("LDAP_DOMAIN", text, "", "Domain that is appended to a login that has no `@`."),
     Setting("LDAP_GLOB_UID", _user, None, "User id, or name of a user, for accounts without one of their own."),
     Setting("LDAP_GLOB_GID", _group, None, "Group id, or name of a group, for accounts without one of their own."),
@@ -105,8 +123,15 @@ SETTINGS = (
         _options,
         (),
         "`attribute=option` pairs, separated by commas: an attribute that is there becomes an option of that name.",
+        restricts=True,
     ),
-    Setting("LDAP_ENUMERATE_FILTER", _filter, "", "Filter for listing accounts, in place of LDAP_FILTER."),
+    Setting(
+        "LDAP_ENUMERATE_FILTER",
+        _enumerate_filter,
+        "",
+        "Filter for listing accounts, in place of LDAP_FILTER.",
+        restricts=True,
+    ),
     Setting(
         "LDAP_DEREF", _dereferencing, "never", "When aliases are followed: `never`, `searching`, `finding`, `always`."
     ),

@@ -30,12 +30,16 @@ class Line:
 def read(file: Path) -> str:
     """Return the text of `file`; bytes that are not UTF-8 survive as surrogates.
 
-    :raises ConfigError: if it can't be read.
+    :raises ConfigError: if it can't be read, or is no text.
     """
     try:
-        return file.read_bytes().decode("utf-8", "surrogateescape")
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
+    if b"\0" in content:
+        number = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise ConfigError(Problem(file, "has a NUL byte", "save the file as UTF-8, without NUL bytes", number))
+    return content.decode("utf-8", "surrogateescape")
 
 
 def parse(content: str) -> list[Line]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from authd.config.misplaced import misplaced
 from authd.config.problem import Problem
 from authd.config.rcfile import Line
 from authd.config.setting import Setting, leading_number
@@ -26,23 +27,13 @@ _SQL_SUFFIXES = ("_FIELD", "_PWFIELD", "_CLAUSE", "DEFAULTDELIVERY")
 
 
 def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> list[Problem]:
-    """Return a remark for each value of `lines` that seems to have one behind it, and for each name that is not known."""
+    """Return a remark for each value of `lines` that seems to have one behind it, and for each line without effect."""
+    lines, table = tuple(lines), tuple(table)
     settings = {setting.name: setting for setting in table}
-    problems = []
+    problems = [problem for problem in misplaced(lines, table, file) if not problem.fatal]
     for line in lines:
         setting = settings.get(line.name)
-        if setting is None:
-            problems.append(
-                Problem(
-                    file,
-                    "unknown setting, without effect",
-                    "correct the name, or remove the line",
-                    line.number,
-                    line.name,
-                    fatal=False,
-                )
-            )
-        elif not setting.secret and (leftover := _leftover(setting, line.value)):
+        if setting is not None and not setting.secret and (leftover := _leftover(setting, line.value)):
             problems.append(
                 Problem(file, f'"{leftover}" seems to be a remark', MEND, line.number, line.name, fatal=False)
             )

@@ -17,6 +17,7 @@ class Setting:
     :param default: the value where the setting is absent.
     :param meaning: what it does, in one or two sentences for the reference page.
     :param secret: the value never reaches a log or a message.
+    :param restricts: fewer accounts are let in with it than without, so that it must not be lost.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Setting:
     default: Any
     meaning: str
     secret: bool = False
+    restricts: bool = False
 
 
 def text(value: str) -> str:

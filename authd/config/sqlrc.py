@@ -58,7 +58,7 @@ def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
         Setting(
             f"{prefix}USER_TABLE", text, "", "Table with one row per account. Needed unless all three clauses are set."
         ),
-        Setting(f"{prefix}LOGIN_FIELD", text, "id", "SQL expression for the login, domain included."),
+        Setting(f"{prefix}LOGIN_FIELD", text, "id", "SQL expression for the login, domain included.", restricts=True),
         Setting(
             f"{prefix}CRYPT_PWFIELD", text, EMPTY, "SQL expression for the hashed password. This or the next is needed."
         ),
@@ -80,8 +80,8 @@ def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
         Setting(f"{prefix}MAILDIR_FIELD", text, EMPTY, "SQL expression for the maildir."),
         Setting(delivery, text, EMPTY, "SQL expression that takes the maildir's place for the service `courier`."),
         Setting(f"{prefix}QUOTA_FIELD", text, EMPTY, "SQL expression for the maildir quota."),
-        Setting(f"{prefix}AUXOPTIONS_FIELD", text, EMPTY, "SQL expression for the account's options."),
-        Setting(f"{prefix}WHERE_CLAUSE", text, "1=1", "SQL condition that every account must meet."),
+        Setting(f"{prefix}AUXOPTIONS_FIELD", text, EMPTY, "SQL expression for the account's options.", restricts=True),
+        Setting(f"{prefix}WHERE_CLAUSE", text, "1=1", "SQL condition that every account must meet.", restricts=True),
         Setting("DEFAULT_DOMAIN", text, "", "Domain that is appended to a login that has no `@`."),
         Setting(
             f"{prefix}SELECT_CLAUSE",
@@ -89,18 +89,21 @@ def shared_settings(prefix: str, delivery: str) -> tuple[Setting, ...]:
             "",
             "Query that finds an account in place of the default one: login, crypt, clear, uid, gid, home, maildir, quota, "
             "name, options. `$(local_part)`, `$(domain)` and `$(service)` stand for what the client sent.",
+            restricts=True,
         ),
         Setting(
             f"{prefix}ENUMERATE_CLAUSE",
             text,
             "",
             "Query that lists accounts in place of the default one: login, uid, gid, home, maildir, options.",
+            restricts=True,
         ),
         Setting(
             f"{prefix}CHPASS_CLAUSE",
             text,
             "",
             "Statement that changes a password in place of the default one; `$(newpass)` and `$(newpass_crypt)` too.",
+            restricts=True,
         ),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from authd.config.misplaced import misplaced
 from authd.config.problem import ConfigError, Problem
 from authd.config.rcfile import Line, parse, read
 from authd.config.setting import Setting
@@ -25,9 +26,11 @@ def values_of(file: Path, table: Iterable[Setting]) -> Values:
 
     :raises ConfigError: naming every line that can't be used.
     """
-    lines = _first_of_each(parse(read(file)))
+    table = tuple(table)
+    parsed = parse(read(file))
+    problems = [problem for problem in misplaced(parsed, table, file) if problem.fatal]
+    lines = _first_of_each(parsed)
     values: dict[str, Any] = {}
-    problems: list[Problem] = []
     for setting in table:
         line = lines.get(setting.name)
         if line is None or not line.value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -159,6 +160,18 @@ REQUESTS = (
     login("joe@example.org", "secret"),
     b"ENUMERATE\n",
 )
+
+
+@pytest.mark.parametrize("value", ["homedir=*", "&(homedir=*)(login=*)", "(homedir=*"])
+def test_a_filter_that_is_none_lets_nobody_in(pair: Pair, rc: str, value: str) -> None:
+    """Deliberate difference: Courier rejects all; authd refuses the file, and the settings before stay in force."""
+    logged = len(pair.authd.logged())
+    edit(pair.etc / "authldaprc", changed(rc, LDAP_FILTER=value))
+    courier, _ = pair.ask(pre("user@example.org"))
+    assert courier == b"FAIL\n"
+    assert re.search(
+        r"ERR: authldap: \S*authldaprc:\d+: LDAP_FILTER: expected .*stay in force", pair.authd.logged()[logged:]
+    )
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

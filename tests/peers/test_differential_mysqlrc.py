@@ -301,12 +301,27 @@ class TestDeliberateDifferences:
         assert b"QUOTA=new" in authd
         assert b"QUOTA=new" not in courier
 
-    @pytest.mark.parametrize("name", ["MYSQL_QUOTA_FIELD", "MYSQL_WHERE_CLAUSE", "MYSQL_NAME_FIELD"])
+    @pytest.mark.parametrize("name", ["MYSQL_QUOTA_FIELD", "MYSQL_MAILDIR_FIELD", "MYSQL_NAME_FIELD"])
     def test_an_empty_value_is_none(self, pair: Pair, rc: str, name: str) -> None:
         edit(pair.etc / "authmysqlrc", changed(rc, **{name: ""}))
         courier, authd = pair.ask(LOOKUP)
         assert courier == b""
         assert authd.startswith(b"UID=1000\n")
+
+    @pytest.mark.parametrize(
+        "lines", ["MYSQL_WHERE_CLAUSE", "MYSQL_WHERE_CLAUSE\n  uidnumber='5'", "MYSQL_AUXOPTIONS_FIELD"]
+    )
+    def test_a_restriction_without_a_value_is_refused(self, pair: Pair, rc: str, lines: str) -> None:
+        """Courier fails; authd starts with no such file, and on an edit the settings before stay in force."""
+        logged = len(pair.authd.logged())
+        name = lines.split("\n", maxsplit=1)[0]
+        edit(
+            pair.etc / "authmysqlrc", changed(rc, **{name: None}).replace("##NAME: MARKER", f"{lines}\n##NAME: MARKER")
+        )
+        courier, _ = pair.ask(LOOKUP)
+        assert courier == b""
+        said = pair.authd.logged()[logged:]
+        assert re.search(rf"ERR: authmysql: \S*authmysqlrc:\d+: {name}: has no value, and .*stay in force", said)
 
     def test_the_service_is_bound_too(self, pair: Pair, rc: str) -> None:
         """Courier pastes the service as it is."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from authd.config import authdaemonrc, rcfile
 from authd.config.locate import sysconfdir
+from authd.config.misplaced import misplaced
 from authd.config.mysqlrc import SETTINGS as MYSQL_SETTINGS
 from authd.config.mysqlrc import load_mysqlrc
 from authd.config.problem import ConfigError
@@ -128,6 +129,87 @@ def test_a_shell_agrees_on_what_is_assigned(pieces: list[str]) -> None:
     shell = ["sh", "-c", '. /dev/stdin; printf "\\0%s\\0%s\\0" "$A" "$B"']
     done = subprocess.run(shell, input=content.encode(), capture_output=True, env={}, timeout=10, check=False)
     assert done.stdout.split(b"\0")[1:3] == [(told[name] or "").encode() for name in "AB"]
+
+
+W = "MYSQL_WHERE_CLAUSE"
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (f"{W}", f"20: {W}: has no value, and without one it would restrict nothing; write the value behind it, or #"),
+        (
+            f"{W}\nactive=1",
+            f"20: {W}: has no value, and line 21 seems to be it; join the two lines, or end line 20 with",
+        ),
+        (f"{W}\n# x\n\n  AND x", f"20: {W}: has no value, and line 23 seems to be it"),
+        ("MYSQL_QUOTA_FIELD\n  concat(a)", "20: MYSQL_QUOTA_FIELD: has no value, and line 21 seems to be it"),
+        ("MYSQL_AUXOPTIONS_FIELD", "20: MYSQL_AUXOPTIONS_FIELD: has no value"),
+        (f"{W}=active=1", f"20: {W}: no blank behind the name; write {W}, a blank, and the value"),
+        (f"{W}\u00a0active=1", f"20: {W}: no blank behind the name"),
+        (
+            f"{W.lower()} active=1",
+            f"20: {W.lower()}: unknown setting, without effect; did you mean {W}? correct the name",
+        ),
+        ("MYSQL_WHERE_CLAUS active=1", f"20: MYSQL_WHERE_CLAUS: unknown setting, without effect; did you mean {W}?"),
+        ("PGSQL_WHERE_CLAUSE active=1", f"20: PGSQL_WHERE_CLAUSE: unknown setting, without effect; did you mean {W}?"),
+        ("MYSQL_AUXOPTIONS options", "20: MYSQL_AUXOPTIONS: unknown setting, without effect; did you mean MYSQL_AUXO"),
+        ("x\0y", "20: has a NUL byte"),
+    ],
+)
+def test_a_restriction_that_is_lost_is_an_error(tmp_path: Path, lines: str, told: str) -> None:
+    file = tmp_path / "authmysqlrc"
+    file.write_text("#\n" * (19 - MINIMAL.count("\n")) + MINIMAL + lines + "\n")
+    with pytest.raises(ConfigError) as refusal:
+        load_mysqlrc(file)
+    assert told in str(refusal.value)
+
+
+MINIMAL = """MYSQL_SERVER localhost
+MYSQL_USERNAME u
+MYSQL_DATABASE d
+MYSQL_USER_TABLE t
+MYSQL_CRYPT_PWFIELD p
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            f"{W} a=1\n  AND b=1",
+            "2: no setting, without effect; it seems to belong to MYSQL_WHERE_CLAUSE in line 1; join",
+        ),
+        (f"{W} a=1\n{W} b=1", f"2: {W}: set before, in line 1, which counts; remove one"),
+        (
+            f"{W} a=1\nMYSQL_WHERE_CLAUS b=1",
+            f"2: MYSQL_WHERE_CLAUS: unknown setting, without effect; did you mean {W}?",
+        ),
+        ("MYSQL_QUOTA_FIELD", "1: MYSQL_QUOTA_FIELD: has no value, and is taken as absent"),
+        (
+            "MYSQL_QUOTA_FELD quota",
+            "1: MYSQL_QUOTA_FELD: unknown setting, without effect; did you mean MYSQL_QUOTA_FIELD?",
+        ),
+        ("MYSQL_DEFAULTDELIVERY x", "did you mean MYSQL_DEFAULTDELIVERY_FIELD?"),
+        ("MYSQL_COLOUR red", "1: MYSQL_COLOUR: unknown setting, without effect; correct the name, or remove the line"),
+        ("\ufeff# x\nMYSQL_OPT 0", "1: no setting, without effect; put # before it"),
+    ],
+)
+def test_lines_without_effect_get_a_remark(lines: str, told: str) -> None:
+    problems = leftovers(rcfile.parse(lines), MYSQL_SETTINGS, Path("authmysqlrc"))
+    assert not any(problem.fatal for problem in problems)
+    assert any(told in str(problem) for problem in problems), [str(problem) for problem in problems]
+
+
+@given(
+    st.sampled_from(["MYSQL_PASSWORD", "mysql_password", "MYSQL_PASWORD", "MYSQL_PASSWORD=", "MYSQL_PASSWORD:", "x"]),
+    st.sampled_from(["", " ", "\n", "\n ", " \\\n", "=", "\u00a0", '"', " x\n"]),
+    st.text("hunter2HUNTER_", min_size=9),
+)
+def test_no_password_is_shown_of_a_mistyped_line(name: str, gap: str, secret: str) -> None:
+    lines = rcfile.parse(f"MYSQL_SERVER localhost\n{name}{gap}{secret}\n")
+    problems = leftovers(lines, MYSQL_SETTINGS, Path("rc")) + misplaced(lines, MYSQL_SETTINGS, Path("rc"))
+    assert secret not in "\n".join(map(str, problems))
 
 
 def test_values_keep_what_is_in_quotes() -> None:

@@ -63,6 +63,12 @@ def _file(directory: Path, **settings: str | None) -> Path:
         ("LDAP_DEREF", "maybe", "LDAP_DEREF: expected one of never, searching, finding, always, found maybe"),
         ("LDAP_GLOB_UID", "no-such-user", "LDAP_GLOB_UID: expected the number or name of a user"),
         ("LDAP_GLOB_GID", "no-such-group", "LDAP_GLOB_GID: expected the number or name of a group"),
+        ("LDAP_FILTER", "x=1", "LDAP_FILTER: expected a filter in parentheses, such as (x=1), found x=1; correct"),
+        ("LDAP_FILTER", "(x=1", "LDAP_FILTER: expected as many ) as (, and"),
+        ("LDAP_FILTER", "(x=1))(", "LDAP_FILTER: expected as many ) as (, and"),
+        ("LDAP_FILTER", "", "LDAP_FILTER: has no value, and without one it would restrict nothing"),
+        ("LDAP_FILTER", "\n  (x=1)", "LDAP_FILTER: has no value, and line "),
+        ("LDAP_AUXOPTIONS", "", "LDAP_AUXOPTIONS: has no value"),
         ("LDAP_AUXOPTIONS", "a=b,c", "LDAP_AUXOPTIONS: expected attribute=option pairs"),
         ("LDAP_EMAILMAP", "(x=@user@)", "LDAP_EMAILMAP_ATTRIBUTE: not set, which LDAP_EMAILMAP needs"),
     ],
@@ -79,6 +85,7 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     assert "geheim" not in repr(settings)
 
 
-def test_a_filter_needs_no_parentheses(tmp_path: Path) -> None:
-    settings = load_ldaprc(_file(tmp_path, LDAP_FILTER="objectClass=mailbox"))
-    assert settings.filter == settings.enumerate_filter == "(objectClass=mailbox)"
+def test_a_filter_for_listing_needs_no_parentheses(tmp_path: Path) -> None:
+    settings = load_ldaprc(_file(tmp_path, LDAP_ENUMERATE_FILTER="objectClass=mailbox"))
+    assert settings.enumerate_filter == "(objectClass=mailbox)"
+    assert settings.filter == ""
