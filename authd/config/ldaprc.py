@@ -96,7 +96,7 @@ SETTINGS = (
         _flag,
         False,
         "1 has the server check passwords, by a bind as the account on a connection of its own; passwords are then changed "
-        "under the account's own name.",
+        "under the account's own name, also where their attributes can't be read (RFC 3062; `unicodePwd` in Active Directory).",
     ),
     Setting("LDAP_MAIL", text, "mail", "Attribute with the login."),
     Setting("LDAP_FILTER", _filter, "", "Filter that every account must meet.", restricts=True),

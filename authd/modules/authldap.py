@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from authd.account import Account, Entry, until_end
@@ -120,13 +120,14 @@ class AuthLdap(Module):
         if answer.outcome is not Outcome.OK or account is None:
             return answer
         values = self._new_values(account, new)
+        if by_bind:
+            return replace(self._directory.change(account.dn, old, new, values), account=account)
         if not values:
             return reject(Reason.NOT_CHANGED, account, "the entry has neither password attribute")
-        self._directory.replace(account.dn, values, old if by_bind else None)
-        return Answer(Outcome.OK, Reason.PASSWORD_CHANGED, account)
+        return replace(self._directory.replace(account.dn, values), account=account)
 
-    def ask(self, question: Bind) -> bool:
-        return self._directory.accepts(question.dn, question.password)
+    def ask(self, question: Bind) -> Answer:
+        return self._directory.bind(question.dn, question.password)
 
     def sample(self) -> Iterable[tuple[bytes | None, bytes | None]]:
         s = self._settings
@@ -172,12 +173,12 @@ class AuthLdap(Module):
     def _bind(self, account: DirectoryAccount | None, password: bytes) -> Inquiry[Answer]:
         """Have the server check `password`; for its cost, also where there is no account."""
         dn = f"cn=no-such-user,{self._settings.base}" if account is None else account.dn
-        accepted: bool = yield Ask(self, Bind(dn, password))
+        answer: Answer = yield Ask(self, Bind(dn, password))
         if account is None:
+            # The search has told; how servers refuse an entry that they do not have differs.
             return reject(Reason.NO_SUCH_USER)
-        if not accepted:
-            return reject(Reason.WRONG_PASSWORD, account)
-        return Answer(Outcome.OK, Reason.PASSWORD_MATCHES, account.with_clear(password))
+        ok = answer.outcome is Outcome.OK
+        return replace(answer, account=account.with_clear(password) if ok else account)
 
     def _account_of(self, service: bytes, user: bytes, found: Found) -> DirectoryAccount:
         s = self._settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -12,8 +11,11 @@ from ldap.controls import SimplePagedResultsControl
 from ldap.ldapobject import LDAPObject
 
 from authd.config.ldaprc import LdapSettings
+from authd.modules import ldappasswords
 from authd.modules.base import TemporaryFailure
-from authd.outcome import Reason
+from authd.modules.ldappasswords import LOST
+from authd.modules.ldapverdict import described
+from authd.outcome import Answer, Reason, reject
 
 T = TypeVar("T")
 
@@ -22,19 +24,6 @@ Found = tuple[str, Mapping[str, Sequence[bytes]]]
 
 PAGE = 500
 """Entries that are asked for at once, as many as servers usually give."""
-
-LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.UNAVAILABLE, ldap.BUSY, ldap.TIMEOUT)
-"""What says that another connection, or another server, may do better."""
-
-REFUSED = (
-    ldap.INVALID_CREDENTIALS,
-    ldap.INAPPROPRIATE_AUTH,
-    ldap.INSUFFICIENT_ACCESS,
-    ldap.NO_SUCH_OBJECT,
-    ldap.CONSTRAINT_VIOLATION,
-    ldap.UNWILLING_TO_PERFORM,
-)
-"""What a server says to a password that is wrong, or to an account that may not use it."""
 
 _DEREFERENCING = {
     "never": ldap.DEREF_NEVER,
@@ -126,41 +115,35 @@ class Directory:
         _, entries, _, answered = connection.result3(message, timeout=self._settings.timeout)
         return _found(entries), answered
 
-    def accepts(self, dn: str, password: bytes) -> bool:
-        """Tell whether the server takes `password` for the entry `dn`, by a bind on a connection of its own.
+    def bind(self, dn: str, password: bytes) -> Answer:
+        """Return a server's verdict on the password of the entry `dn`, by a bind on a connection of its own.
 
-        :raises TemporaryFailure: if no server can tell.
+        :raises TemporaryFailure: if no server answers.
         """
         if not password:
             # A bind without a password succeeds: it is an anonymous one.
-            return False
-        try:
-            self._on_new(lambda connection: connection.simple_bind_s(dn, password))
-        except REFUSED:
-            return False
-        except ldap.LDAPError as error:
-            raise TemporaryFailure(Reason.QUERY_FAILED, f"bind: {described(error)}") from None
-        return True
+            return reject(Reason.WRONG_PASSWORD)
+        return self._ask_on_new(lambda connection: ldappasswords.bind(connection, dn, password))
 
-    def replace(self, dn: str, values: Mapping[str, bytes], password: bytes | None) -> None:
-        """Give attributes of the entry `dn` new values.
+    def change(self, dn: str, old: bytes, new: bytes, values: Mapping[str, bytes]) -> Answer:
+        """Change the password of the entry `dn` under its own name, on a connection of its own; see `ldappasswords.change`.
 
-        :param password: of the entry, to do it under its own name; ``None`` to do it under that of lookups.
-        :raises TemporaryFailure: if no server does it.
+        :raises TemporaryFailure: if no server answers.
         """
-        changes = [(ldap.MOD_REPLACE, name, [value]) for name, value in values.items()]
-        if password is None:
-            self._run(lambda connection: connection.modify_s(dn, changes))
-            return
+        return self._ask_on_new(lambda connection: ldappasswords.change(connection, dn, old, new, values))
 
-        def bind_and_modify(connection: LDAPObject) -> None:
-            connection.simple_bind_s(dn, password)
-            connection.modify_s(dn, changes)
+    def replace(self, dn: str, values: Mapping[str, bytes]) -> Answer:
+        """Give attributes of the entry `dn` new values, under the name that lookups have.
 
+        :raises TemporaryFailure: if no server answers.
+        """
+        return self._run(lambda connection: ldappasswords.modify(connection, dn, values))
+
+    def _ask_on_new(self, question: Callable[[LDAPObject], T]) -> T:
         try:
-            self._on_new(bind_and_modify)
+            return self._on_new(question)
         except ldap.LDAPError as error:
-            raise TemporaryFailure(Reason.QUERY_FAILED, f"modify: {described(error)}") from None
+            raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
 
     def close(self) -> None:
         """Close the connection; the next question makes a new one."""
@@ -242,19 +225,6 @@ class Directory:
         if settings.starts_tls:
             connection.start_tls_s()
         return connection
-
-
-def described(error: ldap.LDAPError) -> str:
-    """Return what the library and the server say of an error, in one line."""
-    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    parts = [str(said[name]) for name in ("desc", "info") if said.get(name)]
-    if parts[1:] == ["(unknown error code)"]:
-        # GnuTLS has no name for the outcome of a certificate's verification.
-        parts[1] = "the server's certificate was not accepted"
-    if parts[1:] == [os.strerror(said.get("errno", 0))]:
-        # The library's guess, which is wrong where no connection came about.
-        del parts[1]
-    return " ".join((": ".join(parts) or type(error).__name__).split())
 
 
 def _found(entries: Sequence[Any]) -> list[Found]:

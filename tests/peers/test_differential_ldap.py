@@ -213,8 +213,9 @@ def test_password_changes_are_the_same(
     assert results[1] == results[0]
 
 
-def test_passwords_are_changed_under_the_users_own_name(pair: Pair, slapd: Slapd, rc: str) -> None:
-    settings = {"LDAP_AUTHBIND": "1", "LDAP_INITBIND": "0", "LDAP_CRYPTPW": "userPassword", "LDAP_CLEARPW": None}
+def _changed_by_bind(pair: Pair, slapd: Slapd, rc: str, binds: str) -> list[list[bytes]]:
+    """Return what each daemon says to a change of a password that the server checks, and to logins afterwards."""
+    settings = {"LDAP_AUTHBIND": "1", "LDAP_INITBIND": binds, "LDAP_CRYPTPW": "userPassword", "LDAP_CLEARPW": None}
     edit(pair.etc / "authldaprc", changed(rc, **settings))
     user = "plain@example.org"
     results = []
@@ -224,9 +225,15 @@ def test_passwords_are_changed_under_the_users_own_name(pair: Pair, slapd: Slapd
             exchange(socket, passwd("imap", user, "bind secret", "new")),
         ]
         said += [exchange(socket, login(user, "new")), exchange(socket, login(user, "bind secret"))]
-        results.append(said)
+        results.append([reply.partition(b"PASSWD=")[0] for reply in said])
         slapd.modify(user, userPassword="bind secret")
-    assert results[1] == results[0]
+    return results
+
+
+def test_passwords_are_changed_under_the_users_own_name(pair: Pair, slapd: Slapd, rc: str) -> None:
+    courier, authd = _changed_by_bind(pair, slapd, rc, "1")
+    assert authd == courier
+    assert authd[:2] == [b"FAIL\n", b"OK\n"]
 
 
 class TestDeliberateDifferences:
@@ -259,3 +266,9 @@ class TestDeliberateDifferences:
         courier, authd = pair.ask(pre("user@example.org"))
         assert (courier, authd) == (b"FAIL\n", b"")
         assert pair.ask(login("user@example.org", "secret")) == (b"FAIL\n", b"FAIL\n")
+
+    def test_a_password_that_can_not_be_read_is_changed(self, pair: Pair, slapd: Slapd, rc: str) -> None:
+        """Courier replaces what it has read, and nothing else; the server's own operation (RFC 3062) needs no hash."""
+        courier, authd = _changed_by_bind(pair, slapd, rc, "0")
+        assert [reply[:5] for reply in courier] == [b"FAIL\n", b"FAIL\n", b"FAIL\n", b"UID=7"]
+        assert [reply[:5] for reply in authd] == [b"FAIL\n", b"OK\n", b"UID=7", b"FAIL\n"]

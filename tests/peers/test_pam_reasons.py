@@ -16,6 +16,7 @@ from tests.conftest import opened, require
 from tests.support.courier import DAEMON
 from tests.support.daemon import Authd
 from tests.support.fail2ban import as_syslog, matched
+from tests.support.logged import asked
 from tests.support.pair import Pair
 from tests.support.pam import System
 from tests.support.sysconf import write_authdaemonrc
@@ -121,16 +122,6 @@ def pair(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     write_authdaemonrc(root / "etc", root / "authd", "authpam")
     with Pair(root, root / "etc", root / "authd", system) as both:
         yield both
-
-
-def asked(daemon: Authd, request: bytes) -> tuple[bytes, str, str]:
-    """Return the reply to a request, what the log says that it ended in, and the detail."""
-    before = len(daemon.logged())
-    reply = exchange(daemon.socket, request)
-    [line] = [line for line in daemon.logged()[before:].splitlines() if "result=" in line]
-    match = re.search(r'^(WARN|NOTICE|INFO): .* reason="([^":]*)(?:: (.*))?"$', line)
-    assert match is not None, line
-    return reply, f"{'tempfail' if match[1] == 'WARN' else 'reject'} {match[2]}", match[3] or ""
 
 
 @pytest.mark.parametrize(("phase", "meanings"), [("auth", AUTHENTICATE), ("acct", ACCOUNT)])

@@ -49,14 +49,18 @@ class Slapd(Server):
     """One server in `root`. `port` stays the same over `stop` and `start`.
 
     :param lines: more lines for the server's configuration, before its database.
+    :param overlays: lines behind its database.
     """
 
-    def __init__(self, root: Path, *lines: str, scheme: str = "ldap") -> None:
+    def __init__(self, root: Path, *lines: str, scheme: str = "ldap", overlays: Sequence[str] = ()) -> None:
         self.root = root
         self.port = free_tcp_port()
         self.uri = f"{scheme}://127.0.0.1:{self.port}"
         self.socket = root / "ldapi"
         self._lines = lines
+        self._overlays = overlays
+        self.more: tuple[str, ...] = ()
+        """Entries in LDIF, which `fill` puts beside those of accounts."""
 
     def _configure(self) -> None:
         (self.root / "data").mkdir(parents=True)
@@ -78,6 +82,7 @@ dbnosync
 index login eq
 access to attrs=userPassword by self write by anonymous auth by * none
 access to * by self write by * read
+{chr(10).join(self._overlays)}
 """
         (self.root / "slapd.conf").write_text(configuration)
 
@@ -85,7 +90,7 @@ access to * by self write by * read
         """Put `entries` below `BASE` in place of all that was there; the server must not run."""
         for file in (self.root / "data").glob("*"):
             file.unlink()
-        parts = [f"dn: {BASE}\nobjectClass: organization\no: example\n"]
+        parts = [f"dn: {BASE}\nobjectClass: organization\no: example\n", *self.more]
         for number, entry in enumerate(entries):
             lines = [f"dn: uid={number},{BASE}", "objectClass: mailbox", f"uid: {number}"]
             for name, given in entry.items():
