@@ -72,6 +72,7 @@ class Chain:
     :param login_tempfail: ``"fail"``, ``"close"``, or ``None`` for each module's own way.
     :param trace: is told what each module said, for ``DEBUG_LOGIN``; ``None`` where nobody reads it.
     :param cached: names of modules whose answers may be remembered whatever the modules themselves say of that.
+    :param stops_changes: whether a password change ends at the first module that knows the user; see `_ends_change`.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Chain:
         login_tempfail: str | None,
         trace: Callable[[str], None] | None,
         cached: Collection[str] = (),
+        stops_changes: bool = False,
     ) -> None:
+        self._stops_changes = stops_changes
         self._modules = modules
         self._cached = frozenset(cached)
         self._login_tempfail = login_tempfail
@@ -119,11 +122,13 @@ class Chain:
                     ),
                 )
             case ChangePassword():
+                stops = self._stops_changes
                 return self._ask(
                     self._modules,
                     lambda module: module.change_password(request.service, request.user, request.old, request.new),
-                    # As in Courier; nothing but a success ends the search.
-                    passes_over_tempfail=lambda module, reason: True,
+                    # In Courier nothing but a success ends the search.
+                    passes_over_tempfail=lambda module, reason: not stops,
+                    ends=(lambda module, answer: self._ends_change(module, answer, request)) if stops else None,
                 )
 
     def reject_nobody(self, request: Login) -> Inquiry[Decision]:
@@ -137,6 +142,19 @@ class Chain:
         elif isinstance(request, ChangePassword):
             yield from self.reject_nobody(Login(request.service, request.user, request.old))
         return Decision(Outcome.REJECT, (Step("", refusal),))
+
+    @staticmethod
+    def _ends_change(module: Module, answer: Answer, request: ChangePassword) -> Inquiry[bool]:
+        """Tell whether a module that rejected a password change knows the user; so it does where it can't tell."""
+        if answer.reason is Reason.NO_SUCH_USER:
+            return False
+        if answer.account is not None:
+            return True
+        try:
+            found = yield from module.lookup(request.service, request.user)
+        except TemporaryFailure:
+            return True
+        return found.outcome is not Outcome.REJECT
 
     def _lookup(self, request: Lookup) -> Inquiry[Decision]:
         """Ask all modules, or the one that the request names."""
@@ -204,6 +222,7 @@ class Chain:
         question: Callable[[Module], Inquiry[Answer]],
         caches: Callable[[Module], bool] = lambda module: False,
         passes_over_tempfail: Callable[[Module, Reason], bool] = lambda module, reason: False,
+        ends: Callable[[Module, Answer], Inquiry[bool]] | None = None,
     ) -> Inquiry[Decision]:
         trace = self._trace
         steps: list[Step] = []
@@ -218,8 +237,11 @@ class Chain:
             steps.append(Step(module.name, answer))
             max_age = min(max_age, answer.max_age if caches(module) else 0)
             stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module, answer.reason)
+            if ends is not None and answer.outcome is Outcome.REJECT:
+                stops = yield from ends(module, answer)
             if trace is not None and answer.outcome is not Outcome.OK:
-                verdict = "TEMPFAIL - no more modules will be tried" if stops else "REJECT - try next module"
+                verdict = answer.outcome.name if stops else "REJECT"
+                verdict += " - no more modules will be tried" if stops else " - try next module"
                 trace(f"{module.name}: {verdict} ({answer.describe()})")
             if answer.outcome is Outcome.OK or stops:
                 return Decision(answer.outcome, tuple(steps), max_age=max_age)
@@ -274,4 +296,6 @@ def make_chain(settings: DaemonSettings, surroundings: Surroundings) -> Chain:
     :raises UnknownModules: if there is none of the modules.
     """
     modules = make_modules(settings.modules, surroundings)
-    return Chain(modules, settings.login_tempfail, surroundings.trace, settings.cache_modules)
+    return Chain(
+        modules, settings.login_tempfail, surroundings.trace, settings.cache_modules, settings.passwd_reject == "stop"
+    )

@@ -136,6 +136,13 @@ SETTINGS = (
         "other than authdaemond's it is then a temporary failure.",
     ),
     Setting(
+        "AUTHD_PASSWD_REJECT",
+        one_of("next", "stop"),
+        "next",
+        'What follows when a module rejects a password change: `"next"` asks the next module, as Courier does; `"stop"` '
+        "asks no more once a module knows the user, or can't tell.",
+    ),
+    Setting(
         "AUTHD_DATABASE_TIMEOUT",
         number_between(1, 60),
         10,
@@ -249,6 +256,7 @@ class DaemonSettings:
     logger_name: str
     logger_facility: str
     login_tempfail: str | None
+    passwd_reject: str
     database_timeout: int
     batch: int
     mysql_driver: str
@@ -356,6 +364,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         logger_name=name,
         logger_facility=facility,
         login_tempfail=values["AUTHD_LOGIN_TEMPFAIL"],
+        passwd_reject=values["AUTHD_PASSWD_REJECT"],
         database_timeout=values["AUTHD_DATABASE_TIMEOUT"],
         batch=values["AUTHD_BATCH"],
         mysql_driver=values["AUTHD_MYSQL_DRIVER"],
