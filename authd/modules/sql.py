@@ -18,7 +18,7 @@ from authd.config.setting import Setting
 from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.config.watch import WatchedFile
 from authd.modules import sqlcheck, sqlnames
-from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
+from authd.modules.base import DELIVERY_SERVICE, SAMPLE, Module, Surroundings, TemporaryFailure
 from authd.modules.batch import Rows, rows_of_many
 from authd.modules.database import Database, server_message
 from authd.modules.inquiry import Inquiry
@@ -190,7 +190,11 @@ class SqlModule(Module):
         if not isinstance(query, Query):
             # A clause finds one account by its name.
             return
-        for row in self._database.rows(query.sample, {}):
+        rows = self._database.rows(query.first, {})
+        if len(rows) >= SAMPLE:
+            # The oldest accounts come first, and may have other hashes than the newest.
+            rows = self._database.rows(query.scattered, {}) or rows
+        for row in rows:
             crypt, clear = self.texts_of(row)
             yield crypt, clear
 

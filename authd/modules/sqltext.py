@@ -45,12 +45,14 @@ class Syntax:
     :param concatenate: joins SQL expressions, each a list of parts, into one that concatenates them.
     :param names_in_double_quotes: whether double quotes are for names, as in the standard, or for strings too.
     :param paramstyle: how the driver marks parameters; see `render`.
+    :param one_in_20: SQL condition that is true for a random row in 20.
     """
 
     backslash_escapes: bool
     hash_comments: bool
     concatenate: Callable[[Sequence[Statement]], Statement]
     paramstyle: str
+    one_in_20: str
     names_in_double_quotes: bool = False
 
 
@@ -72,13 +74,26 @@ def _joined(opening: str, expressions: Sequence[Statement], separator: str, clos
     return tuple(parts)
 
 
-MYSQL = Syntax(backslash_escapes=True, hash_comments=True, concatenate=_mysql_concatenate, paramstyle="pyformat")
-SQLITE = Syntax(backslash_escapes=False, hash_comments=False, concatenate=_standard_concatenate, paramstyle="named")
+MYSQL = Syntax(
+    backslash_escapes=True,
+    hash_comments=True,
+    concatenate=_mysql_concatenate,
+    paramstyle="pyformat",
+    one_in_20="rand() < 0.05",
+)
+SQLITE = Syntax(
+    backslash_escapes=False,
+    hash_comments=False,
+    concatenate=_standard_concatenate,
+    paramstyle="named",
+    one_in_20="abs(random() / 10) % 20 = 0",
+)
 POSTGRESQL = Syntax(
     backslash_escapes=False,
     hash_comments=False,
     concatenate=_standard_concatenate,
     paramstyle="format",
+    one_in_20="random() < 0.05",
     names_in_double_quotes=True,
 )
 

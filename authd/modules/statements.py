@@ -65,8 +65,11 @@ class Query:
         self._table = table
         self._where = where
         self._syntax = syntax
-        self.sample = prepare((f"SELECT {fields[1]}, {fields[2]} FROM {table} WHERE ({where}) LIMIT {SAMPLE}",), syntax)
-        """The query for the passwords of some accounts."""
+        passwords = f"SELECT {fields[1]}, {fields[2]} FROM {table} WHERE ({where})"
+        self.first = prepare((f"{passwords} LIMIT {SAMPLE}",), syntax)
+        """The query for the passwords of the first accounts."""
+        self.scattered = prepare((f"{passwords} AND {syntax.one_in_20} LIMIT {2 * SAMPLE}",), syntax)
+        """The query for the passwords of one account in 20, of the first so many."""
         self._many: dict[int, Prepared] = {}
         self.joinable = not any(_NOT_BY_ROW.search(part) for part in (*fields, where))
         """Whether `many` tells the same of each user as `one`: every row by itself."""
