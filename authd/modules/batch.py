@@ -13,19 +13,24 @@ Rows = Sequence[Any]
 
 
 def rows_of_many(
-    query: Query, users: Sequence[Any], ask: Callable[[Prepared, Mapping[str, Any]], Rows]
-) -> Iterator[tuple[Any, Rows | TemporaryFailure | None]]:
-    """Yield for each of `users` the row that it has, no row, or why nobody can tell; ``None`` where it must be asked alone.
+    query: Query,
+    users: Mapping[bytes, Any],
+    ask: Callable[[Prepared, Mapping[str, Any]], Rows],
+    login_of: Callable[[Any], bytes | None],
+) -> Iterator[tuple[bytes, Rows | TemporaryFailure | None]]:
+    """Yield for each of `users` the row that it has, no row, or why it can't be told; ``None`` where it must be asked alone.
 
-    :param users: as the driver binds them, each once.
+    :param users: logins, and each as the driver binds it.
     :param ask: returns a statement's rows, or raises `TemporaryFailure`.
+    :param login_of: returns the login in a value of a row.
     """
-    left = list(users)
-    # Who got no row may be equal to somebody before, who got it, so those are asked about again; where no row comes there is
-    # none for anybody.
+    # With characters beyond ASCII, the type that the server compares in may depend on what else is in the list.
+    left = [user for user in users if user.isascii()]
+    yield from ((user, None) for user in users if not user.isascii())
+    # Two spellings can match one row; the CASE credits the first, so the rest are asked again.
     while len(left) > 1:
         try:
-            rows = ask(query.many(len(left)), {f"user{number}": user for number, user in enumerate(left)})
+            rows = ask(query.many(len(left)), {f"user{number}": users[user] for number, user in enumerate(left)})
         except TemporaryFailure as failure:
             if failure.reason is not Reason.UNREACHABLE:
                 break
@@ -40,7 +45,9 @@ def rows_of_many(
         nameless = found.pop(None, None) is not None
         by_number = {int(number): of_one for number, of_one in found.items()}
         for number, of_one in by_number.items():
-            yield left[number], of_one if len(of_one) == 1 else None
+            # A number can equal many texts, and a text another; the very bytes leave no doubt.
+            certain = len(of_one) == 1 and login_of(of_one[0][query.login_place]) == left[number]
+            yield left[number], of_one if certain else None
         left = [user for number, user in enumerate(left) if number not in by_number]
         if nameless:
             break

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from authd.config.ldaprc import LdapSettings
+from authd.modules.base import TemporaryFailure
 from authd.modules.directory import Directory, Found, escaped
+from authd.outcome import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +79,29 @@ class Entries:
         alike: dict[bytes, list[_Key]] = {}
         for key in keys:
             alike.setdefault(_folded(key.value), []).append(key)
-        alone = {key.value: key for [key, *others] in alike.values() if not others}
+        alone = {key.value: key for [key, *others] in alike.values() if not others and key.value.isascii()}
         attributes = {key.attribute for key in keys}
-        if len(alone) < 2 or len(attributes) != 1:
+        if len(alone) < 2 or len(attributes) != 1 or not _is_whole(self._settings.filter):
             return {}
         either = "".join(key.assertion for key in alone.values())
-        [entries] = self._directory.search_each(self._settings.base, [self._filter(f"(|{either})")], self._attributes)
+        try:
+            [entries] = self._directory.search_each(
+                self._settings.base, [self._filter(f"(|{either})")], self._attributes
+            )
+        except TemporaryFailure as failure:
+            if failure.reason is Reason.UNREACHABLE:
+                raise
+            # Together they may be too many for a limit of the server's, or the filter too long.
+            return {}
         [attribute] = attributes
         found: dict[_Key, list[Found]] = {}
         for entry in entries:
-            owners = [alone[value] for value in Attributes(*entry).all(attribute) if value in alone]
-            if not owners:
+            values = Attributes(*entry).all(attribute)
+            owners = [alone[value] for value in values if value in alone]
+            others = [value for value in values if value not in alone]
+            if len(owners) != 1 or any(not value.isascii() or _folded(value) in alike for value in others):
                 return {}
-            for owner in owners:
-                found.setdefault(owner, []).append(entry)
+            found.setdefault(owners[0], []).append(entry)
         return found
 
     def _filter(self, condition: str) -> str:
@@ -128,9 +139,21 @@ _PLACEHOLDERS = re.compile("(@user@|@realm@)")
 
 
 def _folded(value: bytes) -> bytes:
-    """Return what is the same for all that any server may take for equal to `value`."""
+    """Return what is the same for all ASCII values that some matching rule may take for equal.
+
+    Case, blanks, the hyphens of telephone numbers, the leading zeros of integers: letters and digits are what remains.
+    """
     if value.isascii():
-        return b"".join(value.lower().split())
+        return re.sub(rb"[^a-z0-9]", b"", value.lower()).lstrip(b"0")
     text = unicodedata.normalize("NFKC", value.decode("utf-8", "surrogateescape")).casefold()
-    # Blanks, controls and formats, which count for little or nothing (RFC 4518).
-    return "".join(character for character in text if unicodedata.category(character)[0] not in "ZC").encode()
+    return re.sub(r"[^a-z0-9]", "", text).encode()
+
+
+def _is_whole(filter_text: str) -> bool:
+    """Tell whether a filter has parentheses around it and is the same beside another, or is empty."""
+    depth = 0
+    for number, character in enumerate(filter_text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 1 and not (character == ")" and depth == 0 and number == len(filter_text) - 1):
+            return False
+    return depth == 0

@@ -154,13 +154,20 @@ class SqlModule(Module):
         self, query: Query, places: Sequence[int], wanted: Sequence[tuple[bytes, bytes]]
     ) -> Iterator[tuple[int, Rows | TemporaryFailure | None]]:
         """Yield for each of `places` in `wanted` what `rows_of_many` has for its login; nothing for who can't be a login."""
-        by_login: dict[Any, list[int]] = {}
+        by_login: dict[bytes, list[int]] = {}
+        bound: dict[bytes, Any] = {}
         for place in places:
+            login = self._login_of(wanted[place][1])
             with suppress(Unbindable):
-                by_login.setdefault(self.bindable(self._login_of(wanted[place][1])), []).append(place)
-        for login, rows in rows_of_many(query, list(by_login), self._rows):
+                bound[login] = self.bindable(login)
+                by_login.setdefault(login, []).append(place)
+        for login, rows in rows_of_many(query, bound, self._rows, self._login_in):
             for place in by_login[login]:
                 yield place, rows
+
+    def _login_in(self, value: Any) -> bytes | None:
+        [login] = self.texts_of((value,))
+        return login
 
     def _find_one(self, query: Query | Clause, service: bytes, user: bytes) -> Account | None:
         try:

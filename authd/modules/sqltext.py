@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from authd.modules.joinable import MYSQL_CERTAIN, POSTGRESQL_CERTAIN, SQLITE_CERTAIN, Certain
+
 VARIABLE = re.compile(r"\$\(([^)]*)\)")
 
 
@@ -46,6 +48,7 @@ class Syntax:
     :param names_in_double_quotes: whether double quotes are for names, as in the standard, or for strings too.
     :param paramstyle: how the driver marks parameters; see `render`.
     :param one_in_20: SQL condition that is true for a random row in 20.
+    :param certain: which expressions are certain to mean the same in a query for many.
     """
 
     backslash_escapes: bool
@@ -53,6 +56,7 @@ class Syntax:
     concatenate: Callable[[Sequence[Statement]], Statement]
     paramstyle: str
     one_in_20: str
+    certain: Certain
     names_in_double_quotes: bool = False
 
 
@@ -80,6 +84,7 @@ MYSQL = Syntax(
     concatenate=_mysql_concatenate,
     paramstyle="pyformat",
     one_in_20="rand() < 0.05",
+    certain=MYSQL_CERTAIN,
 )
 SQLITE = Syntax(
     backslash_escapes=False,
@@ -87,6 +92,7 @@ SQLITE = Syntax(
     concatenate=_standard_concatenate,
     paramstyle="named",
     one_in_20="abs(random() / 10) % 20 = 0",
+    certain=SQLITE_CERTAIN,
 )
 POSTGRESQL = Syntax(
     backslash_escapes=False,
@@ -94,6 +100,7 @@ POSTGRESQL = Syntax(
     concatenate=_standard_concatenate,
     paramstyle="format",
     one_in_20="random() < 0.05",
+    certain=POSTGRESQL_CERTAIN,
     names_in_double_quotes=True,
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,8 +70,11 @@ class Query:
         self.scattered = prepare((f"{passwords} AND {syntax.one_in_20} LIMIT {2 * SAMPLE}",), syntax)
         """The query for the passwords of one account in 20, of the first so many."""
         self._many: dict[int, Prepared] = {}
-        self.joinable = not any(_NOT_BY_ROW.search(part) for part in (*fields, where))
-        """Whether `many` tells the same of each user as `one`: every row by itself."""
+        others = [field for field in asked if field != self._login]
+        self.joinable = self._login in asked and syntax.certain.is_joinable(self._login, (*others, where), table)
+        """Whether `many` is certain to tell the same of each user as `one`."""
+        self.login_place = asked.index(self._login) if self.joinable else 0
+        """Index of the login in a row."""
         self.one = prepare(
             (f"SELECT {self._columns} FROM {table} WHERE {self._login} = ", Parameter("user"), f" AND ({where})"),
             syntax,
@@ -98,14 +100,6 @@ class Query:
     def columns(self, row: Sequence[Any]) -> list[Any]:
         """Return all ten columns of a row."""
         return [b"" if place is None else row[place] for place in self._place]
-
-
-_NOT_BY_ROW = re.compile(
-    r"\b(?:count|sum|avg|min|max|any_value|every|(?:bit|bool)_\w+|std\w*|var\w*|\w*agg|\w*_concat)\s*\("
-    r"|\b(?:over|group|having|order|limit|union)\b|:=",
-    re.IGNORECASE,
-)
-"""What makes a row of a result depend on others, or on their order."""
 
 
 class Clause:

@@ -22,7 +22,7 @@ from tests.support.wire import exchange, login, pre
 pytest.importorskip("ldap")
 
 from authd.modules.directory import Directory
-from authd.modules.entries import Entries
+from authd.modules.entries import Entries, _is_whole
 
 USER = "user@example.org"
 LOOKUP = pre(USER)
@@ -241,6 +241,7 @@ USERS = [
         "one@x",
         "two@x",
     ),
+    *("ann@x", "bob@x", "sevens", "77", "077", "a.b@x", "ab@x"),
     *("ONE@x", "\u212b@x", "\u00c5@x", "a\u030a@x", "UPPER@Example.ORG", "upper@example.org"),
 ]
 
@@ -254,6 +255,10 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entries]:
     more: list[Entry] = [
         {"login": [b"one@x", b"two@x"], "homedir": b"/h"},
         {"login": "\u212b@x".encode(), "homedir": b"/h"},
+        # Alone, one user finds two entries, of which the other's own has a spelling.
+        {"login": b"ann@x", "homedir": b"/ann"},
+        {"login": [b"bob@x", b"ANN@x"], "homedir": b"/bob"},
+        {"login": [b"sevens", b"77"], "homedir": b"/sevens"},
     ]
     server.make([*LDAP_ENTRIES, *more])
     (root / "authldaprc").write_text(ldaprc(server.uri))
@@ -270,6 +275,35 @@ def test_many_together_are_found_as_each_alone(entries: Entries, users: list[str
     names = [user.encode() for user in users]
     alone = [entries.of_each([name])[0] for name in names]
     assert entries.of_each(names) == alone
+
+
+def test_more_than_the_server_gives_at_once_are_asked_for_alone(root: Path) -> None:
+    with _server(root / "server", None, "ldap", "sizelimit 1") as server:
+        (root / "authldaprc").write_text(
+            changed(ldaprc(server.uri), LDAP_BINDDN=None, LDAP_BINDPW=None, LDAP_INITBIND="0")
+        )
+        rc = load_ldaprc(root / "authldaprc")
+        directory = Directory(rc, {}, lambda line: None)
+        found = Entries(rc, directory, ["login"], lambda line: None)
+        names = [b"user@example.org", b"both@example.org", b"nobody@example.org"]
+        assert [len(entries) for entries in found.of_each(names)] == [1, 1, 0]
+        directory.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("", True),
+        ("(a=b)", True),
+        ("(|(a=b)(c=d))", True),
+        ("(a=b)(c=d)", False),
+        ("a=b", False),
+        ("(a=b", False),
+        ("(a=b))(", False),
+    ],
+)
+def test_a_filter_that_is_not_whole_is_joined_with_nothing(text: str, whole: bool) -> None:
+    assert _is_whole(text) == whole
 
 
 def test_check_says_what_is_wrong(site: Authd, root: Path) -> None:

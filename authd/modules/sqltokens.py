@@ -1,0 +1,161 @@
+"""The words of an SQL expression, as each engine tells them apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a token is."""
+
+    BLANK = "blank"
+    COMMENT = "comment"
+    STRING = "string"
+    NAME = "name in quotes"
+    WORD = "name, keyword or number"
+    SYMBOL = "symbol"
+    VARIABLE = "variable"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL.
+
+    :param text: as it stands there; of a variable, its name.
+    :param prefix: what a string literal has before its quote, such as ``N`` or ``_utf8mb4``, or of ``$tag$``, the tag.
+    :param is_open: whether a quote, a comment, or ``$(`` has no end.
+    """
+
+    kind: Kind
+    text: str
+    prefix: str = ""
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """How an engine writes literals, names and comments.
+
+    :param string_quotes: quotes of string literals.
+    :param name_quotes: quotes of names; ``[`` is closed by ``]``.
+    :param escaping: prefixes, in lower case, of the literals in which a backslash escapes the next character; the empty one is
+        for those without a prefix.
+    :param prefix: matches what may be before the quote of a string literal, the quote not included.
+    :param line_comment: matches the beginning of a comment that ends with the line.
+    :param nested_comments: whether a comment can contain another.
+    :param dollar_quotes: whether ``$tag$…$tag$`` is a string literal.
+    """
+
+    string_quotes: str
+    name_quotes: str
+    escaping: frozenset[str]
+    prefix: re.Pattern[str]
+    line_comment: re.Pattern[str]
+    nested_comments: bool = False
+    dollar_quotes: bool = False
+
+
+VARIABLE = re.compile(r"\$\(([^)]*)\)")
+_WORD = re.compile(r"[^\W]+(?:\$+\w+)*")
+_BLANKS = re.compile(r"\s+")
+_DOLLAR_QUOTE = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+
+
+def tokens(text: str, lexicon: Lexicon) -> Iterator[Token]:
+    """Yield what `text` consists of; a token without an end goes as far as the text."""
+    position = 0
+    while position < len(text):
+        token, position = _token(text, position, lexicon)
+        yield token
+
+
+def _token(text: str, start: int, lexicon: Lexicon) -> tuple[Token, int]:
+    if blanks := _BLANKS.match(text, start):
+        return Token(Kind.BLANK, blanks[0]), blanks.end()
+    if text.startswith("/*", start):
+        end = _end_of_comment(text, start, lexicon.nested_comments)
+        return Token(Kind.COMMENT, text[start : end or None], is_open=end == 0), end or len(text)
+    if lexicon.line_comment.match(text, start):
+        end = text.find("\n", start) + 1 or len(text)
+        return Token(Kind.COMMENT, text[start:end]), end
+    if text.startswith("$(", start):
+        variable = VARIABLE.match(text, start)
+        if variable is None:
+            return Token(Kind.VARIABLE, text[start:], is_open=True), len(text)
+        return Token(Kind.VARIABLE, variable[1]), variable.end()
+    if lexicon.dollar_quotes and (tag := _DOLLAR_QUOTE.match(text, start)):
+        end = text.find(tag[0], tag.end())
+        end_of_token = len(text) if end < 0 else end + len(tag[0])
+        return Token(Kind.STRING, text[start:end_of_token], tag[0], end < 0), end_of_token
+    prefix = lexicon.prefix.match(text, start)
+    opening = prefix.end() if prefix else start
+    quote = text[opening : opening + 1]
+    if quote and quote in lexicon.string_quotes + lexicon.name_quotes:
+        is_string = quote in lexicon.string_quotes
+        before = text[start:opening]
+        folded = before.strip().lower()
+        escapes = is_string and ("_" if folded.startswith("_") else folded) in lexicon.escaping
+        end = _end_of_quoted(text, opening, "]" if quote == "[" else quote, escapes)
+        kind = Kind.STRING if is_string else Kind.NAME
+        return Token(kind, text[start : end or None], before, end == 0), end or len(text)
+    if word := _WORD.match(text, start):
+        return Token(Kind.WORD, word[0]), word.end()
+    return Token(Kind.SYMBOL, text[start]), start + 1
+
+
+def _end_of_comment(text: str, start: int, nested: bool) -> int:
+    """Return the position after the comment that begins at `start`; 0 if it has no end."""
+    depth = 0
+    for mark in re.finditer(r"/\*|\*/", text[start:]):
+        if mark[0] == "*/":
+            depth -= 1
+        elif depth == 0 or nested:
+            depth += 1
+        if depth == 0:
+            return start + mark.end()
+    return 0
+
+
+def _end_of_quoted(text: str, opening: int, quote: str, escapes: bool) -> int:
+    """Return the position after the literal or name whose quote is at `opening`; 0 if it has no end."""
+    position = opening + 1
+    while position < len(text):
+        if text[position] == "\\" and escapes:
+            position += 2
+        elif text[position] != quote:
+            position += 1
+        elif quote != "]" and text[position + 1 : position + 2] == quote:
+            position += 2
+        else:
+            return position + 1
+    return 0
+
+
+_NO_PREFIX = re.compile(r"(?!)")
+MYSQL_LEXICON = Lexicon(
+    string_quotes="'\"",
+    name_quotes="`",
+    escaping=frozenset({"", "n", "_"}),
+    # An introducer may have blanks behind it; the others are a part of the literal.
+    prefix=re.compile(r"(?:_[a-z0-9]\w*\s*(?=['\"])|[nxb](?='))", re.IGNORECASE),
+    line_comment=re.compile(r"#|--(?=[\s\x00-\x1f]|$)"),
+)
+POSTGRESQL_LEXICON = Lexicon(
+    string_quotes="'",
+    name_quotes='"',
+    escaping=frozenset({"e"}),
+    prefix=re.compile(r"(?:[enxb](?=')|u&(?=['\"]))", re.IGNORECASE),
+    line_comment=re.compile("--"),
+    nested_comments=True,
+    dollar_quotes=True,
+)
+SQLITE_LEXICON = Lexicon(
+    string_quotes="'",
+    name_quotes='"`[',
+    escaping=frozenset(),
+    prefix=re.compile(r"x(?=')", re.IGNORECASE),
+    line_comment=re.compile("--"),
+)
