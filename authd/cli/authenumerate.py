@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from authd.account import Entry
 from authd.cli.common import FAILED, OK, command, complain, socket_path, unreachable, version
+from authd.cli.terminal import for_output
 from authd.client import ask
 from authd.config.hints import reason
 from authd.config.problem import ConfigError
@@ -81,7 +82,7 @@ def _show(reply: bytes, shared_only: bool, with_options: bool) -> int:
             if shared_only and _is_unshared(entry):
                 continue
             line = b"%b\t%d\t%d\t%b\t%b" % (entry.address, entry.uid, entry.gid, entry.home, entry.maildir)
-            output.write(line + (b"\t" + entry.options if with_options else b"") + b"\n")
+            output.write(for_output(line + (b"\t" + entry.options if with_options else b"") + b"\n", output))
     except ReplyError:
         output.flush()
         complain(CUT_OFF)

@@ -25,6 +25,7 @@ from authd.cli.common import (
     unreachable,
     version,
 )
+from authd.cli.terminal import for_output
 from authd.client import ask
 from authd.config.hints import reason
 from authd.config.problem import ConfigError
@@ -178,8 +179,7 @@ def _ask(path: Path, request: bytes) -> bytes:
 
 
 def _show(account: Account, output: BinaryIO) -> None:
-    output.write(
-        b"""Authentication succeeded.
+    shown = b"""Authentication succeeded.
 
      Authenticated: %b  (%b)
     Home Directory: %b
@@ -188,18 +188,17 @@ def _show(account: Account, output: BinaryIO) -> None:
 Encrypted Password: %b
 Cleartext Password: %b
            Options: %b
-"""
-        % (
-            _or_none(account.address),
-            _owner(account),
-            account.home,
-            _or_none(account.maildir),
-            _or_none(account.quota),
-            _or_none(account.crypt),
-            _or_none(account.clear),
-            _or_none(account.options),
-        )
+""" % (
+        _or_none(account.address),
+        _owner(account),
+        account.home,
+        _or_none(account.maildir),
+        _or_none(account.quota),
+        _or_none(account.crypt),
+        _or_none(account.clear),
+        _or_none(account.options),
     )
+    output.write(for_output(shown, output))
 
 
 def _owner(account: Account) -> bytes:

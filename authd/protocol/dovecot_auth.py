@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
+from authd.account import until_end
 from authd.outcome import Answer, Outcome
 from authd.protocol.conversation import Listing, Terms, unknown_command
 from authd.protocol.dovecot import DovecotConversation, escape, line, parameters, parse_id
@@ -96,7 +97,7 @@ class DovecotAuthConversation(DovecotConversation):
             else:
                 self._fail(user, b"temp_fail")
         elif answer.outcome is Outcome.OK and answer.account is not None:
-            self._output += line(b"OK", self._asked, b"user=" + escape(answer.account.address or user))
+            self._output += line(b"OK", self._asked, b"user=" + escape(until_end(answer.account.address or user)))
         else:
             self._fail(user, b"user_disabled" if answer.disabled else self._code)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-from authd.account import Account
+from authd.account import Account, until_end
 from authd.outcome import Answer, Outcome
 from authd.protocol.conversation import Listing, Terms, unknown_command
 from authd.protocol.dovecot import DovecotConversation, escape, line, parameters, parse_id, unescape
@@ -94,12 +94,12 @@ class DovecotUserdbConversation(DovecotConversation):
         for _, entries in listing.blocks():
             for entry in entries:
                 if entry.uid and entry.gid and wanted.fullmatch(entry.address):
-                    reply += line(b"LIST", number, escape(entry.address))
+                    reply += line(b"LIST", number, escape(until_end(entry.address)))
         return bytes(reply + line(b"DONE", number, b"" if listing.complete else b"fail"))
 
 
 def _name(account: Account, request: Lookup) -> bytes:
-    return escape(account.address or request.user)
+    return escape(until_end(account.address or request.user))
 
 
 def _fields(account: Account) -> list[bytes]:
@@ -109,7 +109,7 @@ def _fields(account: Account) -> list[bytes]:
         (b"home", account.home),
         (b"mail", b"maildir:" + account.maildir_path),
     )
-    return [escape(b"%b=%b" % (key, value)) for key, value in values]
+    return [escape(b"%b=%b" % (key, until_end(value))) for key, value in values]
 
 
 def _compile_mask(mask: bytes) -> re.Pattern[bytes]:

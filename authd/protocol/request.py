@@ -5,7 +5,6 @@ Passwords are left out of every repr.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 EVERY_MODULE = b"."
@@ -93,15 +92,14 @@ CLOSED_EARLY = Dropped("connection closed by the client")
 
 NOTHING_SAID = Dropped("connection closed by the client before a request", unsaid=True)
 
-_SEPARATOR = re.compile(rb"[\0\t\n]").search
-
 
 def is_user_name(name: bytes) -> bool:
     """Tell whether `name` can be a user's.
 
     A NUL, tab or line feed separates the fields of some protocol, so that what is behind it would be lost or be another field.
     """
-    return _SEPARATOR(name) is None
+    # Every request is asked; three scans cost half of a regular expression.
+    return b"\0" not in name and b"\n" not in name and b"\t" not in name
 
 
 Request = Lookup | Login | Cram | ChangePassword | Enumerate | Flush | Rejected | Dropped
