@@ -186,6 +186,11 @@ class Chain:
         return any(module.has_cleartext for module in self._modules)
 
     @property
+    def modules(self) -> Sequence[Module]:
+        """The modules, in their order."""
+        return self._modules
+
+    @property
     def missing(self) -> Mapping[str, Path]:
         """The modules that can't tell anything since their file is missing, and that file."""
         return {module.name: module.file for module in self._modules if isinstance(module, Missing)}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from authd.chain import surroundings_of
 from authd.cli.common import FAILED, OK, complain, configuration
+from authd.cli.offline import see_as_daemon
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.problem import ConfigError, Problem
 from authd.modules.registry import try_modules
 from authd.server.listener import ListenError, check_place
 from authd.server.pidfile import PidFileError, check_pid_file
-from authd.server.privileges import PrivilegeError, become
+from authd.server.sight import hindrances
 from authd.server.trust import remarks
 
 
@@ -39,25 +38,11 @@ def _check_user(settings: DaemonSettings) -> Iterator[Problem]:
     if not settings.user:
         return
     try:
-        account = pwd.getpwnam(settings.user)
+        pwd.getpwnam(settings.user)
     except KeyError:
         yield Problem(
             settings.file, f"there is no user {settings.user}", "create it, or name another", setting="AUTHD_USER"
         )
-        return
-    groups = os.getgrouplist(settings.user, account.pw_gid)
-    for file in [settings.file, *(settings.file.parent / f"{name}rc" for name in settings.modules)]:
-        if file.exists() and not _can_read(file.stat(), account.pw_uid, groups):
-            problem = f"{settings.user} can't read {file}, so that edits need a restart"
-            yield Problem(
-                settings.file, problem, f"chgrp a group of {settings.user} and chmod 640 it", None, "AUTHD_USER", False
-            )
-
-
-def _can_read(status: os.stat_result, uid: int, groups: Sequence[int]) -> bool:
-    if uid == status.st_uid:
-        return bool(status.st_mode & 0o400)
-    return bool(status.st_mode & (0o040 if status.st_gid in groups else 0o004))
 
 
 def _check_places(settings: DaemonSettings) -> Iterator[Problem]:
@@ -85,12 +70,19 @@ def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:
     surroundings = surroundings_of(settings, complain, complain, None)
     made = try_modules(settings.modules, surroundings)
     yield from made.problems
-    # There may be no such user, which has been told, or this may not be root, who checks what it can.
-    with suppress(PrivilegeError):
-        become(settings.user)
+    unprivileged = see_as_daemon(settings)
+    if unprivileged is not None:
+        yield unprivileged
+    hindered = set()
+    for name, problem in hindrances(settings, made.modules):
+        yield problem
+        if problem.fatal:
+            hindered.add(name)
     for module in made.modules:
         try:
-            yield from module.check()
+            # What can't be read would only be told once more.
+            if module.name not in hindered:
+                yield from module.check()
         finally:
             module.close()
 

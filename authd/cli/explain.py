@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from authd.chain import Decision
-from authd.cli.common import FAILED, OK
-from authd.cli.offline import quiet_chain
+from authd.cli.common import FAILED, OK, complain
+from authd.cli.offline import quiet_chain, see_as_daemon
 from authd.config import authdaemonrc
 from authd.outcome import Outcome
 from authd.protocol.request import EVERY_MODULE, ChangePassword, Login, Lookup
 from authd.server.log import printable
+from authd.server.sight import hindrances
 from authd.together import settle_one
 
 
@@ -24,6 +25,11 @@ def explain(file: Path, service: bytes, user: bytes, passwords: Sequence[bytes])
     """
     settings = authdaemonrc.load(file)
     chain = quiet_chain(settings)
+    unprivileged = see_as_daemon(settings)
+    if unprivileged is not None:
+        complain(str(unprivileged))
+    for _, problem in hindrances(settings, chain.modules):
+        complain(str(problem))
     try:
         if len(passwords) == 2:
             inquiry = chain.ask(ChangePassword(service, user, passwords[0], passwords[1]))

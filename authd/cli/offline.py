@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
 
 from authd.chain import Chain, make_chain, surroundings_of
 from authd.cli.common import complain
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.problem import Problem
+from authd.modules.reach import user_name
+from authd.server.identity import daemon_identity
+from authd.server.privileges import PrivilegeError, become
 
 
 def examine(file: Path) -> DaemonSettings:
@@ -19,6 +24,32 @@ def examine(file: Path) -> DaemonSettings:
     settings = authdaemonrc.load(file)
     quiet_chain(settings)
     return settings
+
+
+def see_as_daemon(settings: DaemonSettings) -> Problem | None:
+    """Become the user that the daemon becomes, for good, so that what it may not read is not read here.
+
+    :returns: why that is not possible; ``None`` if it is done.
+    """
+    identity = daemon_identity(settings)
+    try:
+        become(identity.user, identity.groups)
+    except PrivilegeError as error:
+        if settings.user and not _exists(settings.user):
+            # A start says so.
+            return None
+        mend = f"run the command as root, or as {identity.user}"
+        problem = f"looked at by {user_name()}, and not by {identity.user} ({identity.source}): {error}"
+        return Problem(settings.file, problem, mend, setting="AUTHD_USER", fatal=False)
+    return None
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def quiet_chain(settings: DaemonSettings) -> Chain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -153,6 +154,11 @@ class AuthLdap(Module):
             uid, gid = self._ids(entry)
             for login in entry.all(s.mail):
                 yield Entry(login, uid, gid, home, entry.first(s.maildir) or b"", self._options(entry) or b"")
+
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        for name in ("LDAPTLS_CACERT", "LDAPTLS_CERT", "LDAPTLS_KEY"):
+            if name in self._surroundings.ldap_options:
+                yield Path(self._surroundings.ldap_options[name]), os.R_OK
 
     def check(self) -> Iterator[Problem]:
         settings = self._settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ class AuthMysql(SqlModule):
     settings_table = SETTINGS
     syntax = MYSQL
     login_tempfail = "fail"
+
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        for name in ("MYSQL_SSL_KEY", "MYSQL_SSL_CERT", "MYSQL_SSL_CACERT"):
+            if self._settings.values[name]:
+                yield Path(self._settings.values[name]), os.R_OK
 
     def parse(self, file: Path) -> SqlSettings:
         return load_mysqlrc(file)

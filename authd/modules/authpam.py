@@ -58,6 +58,9 @@ class AuthPam(Module):
         return systemaccounts.entries()
 
     def check(self) -> Iterator[Problem]:
+        yield from ()
+
+    def hindrances(self) -> Iterator[Problem]:
         if os.geteuid() != 0:
             yield Problem(
                 PAM_DIRECTORY,

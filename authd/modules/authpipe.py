@@ -95,6 +95,12 @@ class AuthPipe(Module):
             if not reply.startswith(b"FAIL\n"):
                 raise TemporaryFailure(Reason.QUERY_FAILED, f"{self._program}: {error}") from None
 
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        with suppress(OSError):
+            # Without any of these bits it is a program to nobody, as `check` tells.
+            if self._program.stat().st_mode & 0o111:
+                yield self._program, os.X_OK
+
     def check(self) -> Iterator[Problem]:
         if not os.access(self._program, os.X_OK):
             yield Problem(

@@ -53,6 +53,9 @@ class AuthShadow(Module):
         return systemaccounts.entries()
 
     def check(self) -> Iterator[Problem]:
+        yield from ()
+
+    def hindrances(self) -> Iterator[Problem]:
         if not os.access(SHADOW, os.R_OK):
             yield Problem(
                 SHADOW,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class AuthSqlite(HomelessLogins):
 
     _opened: tuple[int, int] | None = None
     """Which file is open, or was."""
+
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        yield Path(self._settings.values["SQLITE_DATABASE"]), os.R_OK
 
     def parse(self, file: Path) -> SqlSettings:
         return load_sqliterc(file)

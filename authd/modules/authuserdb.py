@@ -128,6 +128,10 @@ class AuthUserdb(Module):
                 maildir, options = account.maildir or b"", account.options or b""
                 yield Entry(user, account.uid, account.gid, account.home, maildir, options)
 
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        yield self._data.file, os.R_OK
+        yield self._shadow.file, os.R_OK
+
     def check(self) -> Iterator[Problem]:
         if not self._data.file.exists():
             yield Problem(self._data.file, "is not there, so that there is no account", "run makeuserdb", fatal=False)

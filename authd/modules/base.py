@@ -21,6 +21,7 @@ from authd.account import Account, Entry
 from authd.config.problem import ConfigError, Problem
 from authd.modules.decoys import CLEAR, Decoys
 from authd.modules.inquiry import Check, Find, Inquiry
+from authd.modules.reach import out_of_reach
 from authd.outcome import Answer, Outcome, Reason, phrase, reject
 from authd.passwords import Verdict, hash_like, verify_clear, verify_cram
 from authd.passwords.decoy import decoy_like, is_computed
@@ -137,6 +138,14 @@ class Module(ABC):
     @abstractmethod
     def enumerate(self) -> Iterator[Entry]:
         """Yield every account."""
+
+    def needs(self) -> Iterator[tuple[Path, int]]:
+        """Yield the files that must be readable (``os.R_OK``) or programs (``os.X_OK``) to the user that the daemon becomes."""
+        yield from ()
+
+    def hindrances(self) -> Iterator[Problem]:
+        """Yield what this process may not do and this module has to.  For ``authd check`` and the log of a start."""
+        yield from out_of_reach(self.needs())
 
     @abstractmethod
     def check(self) -> Iterator[Problem]:

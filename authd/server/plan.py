@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from authd.cache import Cache, Generations
 from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.problem import ConfigError, Problem
+from authd.modules.base import Module
 from authd.modules.decoys import Decoys
 from authd.server.listener import Listener, open_listeners
 from authd.server.log import LOGGER
@@ -22,6 +23,7 @@ from authd.server.roster import Roster
 class Plan:
     """One state of the configuration.
 
+    :param modules: those of the responder.
     :param responder: made before the fork, and not connected to anything yet.
     :param listeners: where clients come in.
     :param roster: of the workers on this plan.
@@ -31,6 +33,7 @@ class Plan:
     """
 
     settings: DaemonSettings
+    modules: Sequence[Module]
     responder: Responder
     listeners: tuple[Listener, ...]
     roster: Roster
@@ -78,6 +81,7 @@ def make_plan(
             LOGGER.info("logins are not cached where %s is asked; see docs/cache.md", " or ".join(chain.uncached))
     return Plan(
         settings,
+        chain.modules,
         Responder(chain, settings, cache),
         listeners,
         Roster(settings.daemons),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import grp
 import os
 import pwd
+from collections.abc import Sequence
+from contextlib import suppress
 
 _CAPABILITY_VERSION_3 = 0x20080522
 """Of ``capset(2)``: two words for each of the three sets."""
@@ -14,8 +17,10 @@ class PrivilegeError(Exception):
     """``AUTHD_USER`` can't be had; the text has the mend."""
 
 
-def become(user: str) -> None:
+def become(user: str, groups: Sequence[str] = ()) -> None:
     """Become `user`, with all its groups, for good; nothing if it is empty or who this process is already.
+
+    :param groups: names of groups besides the user's own; those that do not exist are left out.
 
     :raises PrivilegeError: if there is no such user, or this process may not become another.
     """
@@ -29,6 +34,9 @@ def become(user: str) -> None:
         return
     try:
         os.initgroups(user, account.pw_gid)
+        for name in groups:
+            with suppress(KeyError):
+                os.setgroups([*os.getgroups(), grp.getgrnam(name).gr_gid])
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     except PermissionError:

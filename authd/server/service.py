@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ from authd.server.pages import let_go_of_files
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
 from authd.server.privileges import become, lay_down_capabilities
+from authd.server.sight import hindrances
 from authd.server.trust import remarks
 
 START_SECONDS = 30.0
@@ -88,6 +90,7 @@ def _supervise(
         _log_remarks(settings)
         become(settings.user)
         lay_down_capabilities()
+        _log_hindrances(plan)
         # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
         gc.collect()
         gc.freeze()
@@ -110,7 +113,14 @@ def _replan(before: Plan) -> Plan:
             settings = replace(settings, **{field: kept})
     plan = make_plan(settings, before)
     _log_remarks(settings)
+    _log_hindrances(plan)
     return plan
+
+
+def _log_hindrances(plan: Plan) -> None:
+    """Log what the user that this process has become may not do and the modules have to."""
+    for name, problem in hindrances(plan.settings, plan.modules):
+        LOGGER.log(logging.ERROR if problem.fatal else logging.WARNING, "%s%s", f"{name}: " if name else "", problem)
 
 
 def _log_remarks(settings: DaemonSettings) -> None:
