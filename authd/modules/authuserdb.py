@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -256,6 +257,9 @@ class _DataFile:
             return None
         except OSError as error:
             raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: {error.strerror}") from None
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a FIFO may wait for ever.
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: not a regular file; run makeuserdb")
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp != self._stamp:
             self.close()

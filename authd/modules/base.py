@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -262,8 +261,17 @@ class Module(ABC):
         if now < self._sample_due:
             return
         self._sample_due = now + SAMPLE_AGAIN_SECONDS
-        with suppress(TemporaryFailure):
+        try:
             self._decoys.put([decoy for one in self.sample() if (decoy := self._decoy_for(*one)) is not None])
+        except TemporaryFailure as failure:
+            if failure.reason is Reason.UNREACHABLE:
+                return
+            # The accounts can be read one by one, but not this way; what hashes they have is learned from logins.
+            self._decoys.put(())
+            self._surroundings.notice(
+                f"{self.name}: no sample of the hashes can be had ({failure.detail}); set AUTHD_DECOY_HASH, so that an unknown "
+                "user costs the same from the first login on"
+            )
 
     def _decoy_for(self, crypt: bytes | None, clear: bytes | None) -> bytes | None:
         """Return the decoy of an account's kind; ``None`` if it has no password, or a hash of no known form."""

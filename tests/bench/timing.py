@@ -1,7 +1,8 @@
 """Compare how long rejected logins take: ``make bench-timing``.
 
-Each case is a ratio to a wrong password of a user who is there.  A ratio far from 1 tells who asks what there is: the exit status
-is 1 if one is not between `LEAST` and `MOST`.
+Each case is a ratio to a wrong password of a user who is there: of the medians of the worker's processor time, which other
+load on the machine hardly changes, and of the time until the reply.  A ratio far from 1 shows a client which users there are.
+The exit status is 1 if one of processor time is not between `LEAST` and `MOST`.
 """
 
 from __future__ import annotations
@@ -84,14 +85,49 @@ def fill(server: MariaDB, shares: Sequence[int], count: int) -> None:
             )
 
 
-def seconds(socket: Path, user: str, password: str = "wrong") -> float:
-    """Return how long a rejected login takes."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What rejected logins cost, in seconds.
+
+    :param processor: of the worker.
+    :param reply: until the reply.
+    """
+
+    processor: float
+    reply: float
+
+    def __truediv__(self, other: Cost) -> Cost:
+        return Cost(self.processor / other.processor, self.reply / other.reply)
+
+
+def cost(daemon: Authd, user: str, password: str = "wrong") -> Cost:
+    """Return what a rejected login costs a daemon of one worker."""
+    [worker] = daemon.workers()
+    before = processor_seconds(worker)
     began = time.perf_counter()
-    reply = exchange(socket, login(f"{user}@{DOMAIN}", password, SERVICE))
+    reply = exchange(daemon.socket, login(f"{user}@{DOMAIN}", password, SERVICE))
     took = time.perf_counter() - began
     if reply != b"FAIL\n":
         raise AssertionError(f"{user}: {reply!r}")
-    return took
+    return Cost(processor_seconds(worker) - before, took)
+
+
+def processor_seconds(worker: int) -> float:
+    """Return the processor time that a worker has used when it has nothing more to do."""
+    process = Path(f"/proc/{worker}")
+    while (process / "stat").read_text().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.0005)
+    return int((process / "schedstat").read_text().split()[0]) / 1e9
+
+
+def median_of(costs: Sequence[Cost]) -> Cost:
+    """Return the median of each part."""
+    return Cost(median(one.processor for one in costs), median(one.reply for one in costs))
+
+
+def mean_of(costs: Sequence[Cost]) -> Cost:
+    """Return the mean of each part."""
+    return Cost(mean(one.processor for one in costs), mean(one.reply for one in costs))
 
 
 @contextmanager
@@ -105,9 +141,9 @@ def serving(root: Path) -> Iterator[Authd]:
         daemon.stop()
 
 
-def odd_cases(socket: Path, rounds: int) -> dict[str, float]:
+def odd_cases(daemon: Authd, rounds: int) -> dict[str, Cost]:
     """Return the ratio of each case in a table of one kind of hash: medians of logins that were made in turn."""
-    took: dict[str, list[float]] = {}
+    took: dict[str, list[Cost]] = {}
     for number in range(rounds):
         known = f"user{number % USERS}"
         asked = {
@@ -118,42 +154,42 @@ def odd_cases(socket: Path, rounds: int) -> dict[str, float]:
             **{odd.case: (odd.user, "wrong") for odd in ODD},
         }
         for case, (user, password) in random.sample(sorted(asked.items()), len(asked)):
-            took.setdefault(case, []).append(seconds(socket, user, password))
+            took.setdefault(case, []).append(cost(daemon, user, password))
     # An empty password is refused at once, whoever's it is.
-    wrong, empty = median(took.pop("")), median(took.pop(EMPTY))
-    return {case: median(some) / (empty if EMPTY in case else wrong) for case, some in took.items()}
+    wrong, empty = median_of(took.pop("")), median_of(took.pop(EMPTY))
+    return {case: median_of(some) / (empty if EMPTY in case else wrong) for case, some in took.items()}
 
 
-def mixed_cases(socket: Path) -> dict[str, float]:
+def mixed_cases(daemon: Authd) -> dict[str, Cost]:
     """Return the ratio of unknown to known users in a table of several kinds of hash: means over many names."""
     known, unknown = [], []
     for number in range(MIXED_USERS):
-        known.append(min(seconds(socket, f"user{number}") for _ in range(3)))
-        unknown.append(min(seconds(socket, f"nobody{number}") for _ in range(3)))
-    return {"unknown users, on the mean": mean(unknown) / mean(known)}
+        known.append(cost(daemon, f"user{number}"))
+        unknown.append(cost(daemon, f"nobody{number}"))
+    return {"unknown users, on the mean": mean_of(unknown) / mean_of(known)}
 
 
-def first_cases(root: Path, starts: int) -> dict[str, float]:
+def first_cases(root: Path, starts: int) -> dict[str, Cost]:
     """Return the ratio for the first login of a daemon that has just started."""
-    took: dict[str, list[float]] = {}
+    took: dict[str, list[Cost]] = {}
     # The file system's caches are filled by one that does not count.
     for number in range(-1, starts):
         cases = [("", "user0"), ("the first login, of an unknown user", f"nobody{number}")]
         for case, user in random.sample(cases, len(cases)):
             with serving(root) as daemon:
-                first = seconds(daemon.socket, user)
+                first = cost(daemon, user)
             if number >= 0:
                 took.setdefault(case, []).append(first)
-    wrong = median(took.pop(""))
-    return {case: median(some) / wrong for case, some in took.items()}
+    wrong = median_of(took.pop(""))
+    return {case: median_of(some) / wrong for case, some in took.items()}
 
 
-def measure(root: Path, server: MariaDB, table: str, rounds: int, starts: int) -> Mapping[str, float]:
+def measure(root: Path, server: MariaDB, table: str, rounds: int, starts: int) -> Mapping[str, Cost]:
     """Return the ratios of one table."""
     fill(server, TABLES[table], MIXED_USERS if table == "mixed" else USERS)
     seed_files(root / "etc", root / "run", server.socket, daemons=1)
     with serving(root) as daemon:
-        ratios = mixed_cases(daemon.socket) if table == "mixed" else odd_cases(daemon.socket, rounds)
+        ratios = mixed_cases(daemon) if table == "mixed" else odd_cases(daemon, rounds)
     return ratios if table == "mixed" else {**ratios, **first_cases(root, starts)}
 
 
@@ -169,11 +205,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="authd-bench-") as directory, ExitStack() as stack:
         root = opened(Path(directory))
         server = stack.enter_context(MariaDB(root / "mariadb"))
+        print(f"{'table':12}  {'case':40} processor     reply")
         for table in [name for name in options.tables.split(",") if name] or TABLES:
             for case, ratio in measure(root, server, table, options.rounds, options.starts).items():
-                within = LEAST <= ratio <= MOST
+                within = LEAST <= ratio.processor <= MOST
                 outside += not within
-                print(f"{table:12}  {case:40} {ratio:6.2f}{'' if within else '  out of bounds'}", flush=True)
+                figures = f"{ratio.processor:9.2f} {ratio.reply:9.2f}"
+                print(f"{table:12}  {case:40} {figures}{'' if within else '  out of bounds'}", flush=True)
     return 1 if outside else 0
 
 

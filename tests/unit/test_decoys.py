@@ -258,6 +258,27 @@ def test_a_sample_that_can_not_be_had_is_taken_later(checked: list[bytes], monke
     assert checked == [form_of(DEFAULT)] * 2 + [b"$2b$04$"] * 4
 
 
+def test_a_sample_that_is_refused_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    module = Sampled(*OF_ONE_COST)
+    module._surroundings = surroundings(told)
+    taken: list[None] = []
+
+    def sample() -> Iterable[tuple[bytes | None, bytes | None]]:
+        taken.append(None)
+        raise TemporaryFailure(Reason.QUERY_FAILED, "SELECT denied")
+
+    monkeypatch.setattr(module, "sample", sample)
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for _ in range(3):
+        settle_one(module.login(b"imap", b"nobody", b"wrong"))
+        now[0] += SAMPLE_AGAIN_SECONDS
+    assert (len(taken), len(told)) == (1, 1)
+    assert "SELECT denied" in told[0]
+    assert "AUTHD_DECOY_HASH" in told[0]
+
+
 def test_a_failure_that_is_the_accounts_costs_a_check_too(
     checked: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,17 @@ def test_a_file_that_is_cut_while_it_is_open_ends_no_process(tmp_path: Path) -> 
                 data.get(user)
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    module = module_in(tmp_path)
+    for special in (os.mkfifo, os.mkdir):
+        data_file(source).unlink()
+        special(data_file(source))
+        finding = found(module, USERS[0])
+        assert isinstance(finding, TemporaryFailure)
+        assert "not a regular file" in finding.detail
+
+
 def test_a_mended_file_serves_at_once(tmp_path: Path) -> None:
     source = make(tmp_path)
     module = module_in(tmp_path)
