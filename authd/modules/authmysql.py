@@ -25,6 +25,7 @@ from authd.config.sqlrc import SqlSettings
 from authd.modules.base import Surroundings, TemporaryFailure
 from authd.modules.provers import MysqlProver
 from authd.modules.pymysqlrows import RowConnection
+from authd.modules.readable import is_readable
 from authd.modules.sql import SqlModule, Unbindable
 from authd.modules.sqltext import MYSQL
 from authd.numbers import unsigned
@@ -90,6 +91,12 @@ class AuthMysql(SqlModule):
 
     def prover(self, settings: SqlSettings) -> MysqlProver:
         return MysqlProver(self.connect(settings), self.dialect())
+
+    def has_unread(self, connection: Any) -> bool:
+        if isinstance(connection, RowConnection):
+            return connection.has_unread()
+        # What C's library has in its buffer is not told; the marks in answers are for that.
+        return is_readable(connection.fileno())
 
     def bindable(self, value: bytes) -> str:
         # Strict: in an encoding of several bytes, a byte that is no character could swallow the escape after it.

@@ -19,6 +19,7 @@ from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
 from authd.modules.provers import PostgresqlProver
+from authd.modules.readable import is_readable
 from authd.modules.sql import HomelessLogins
 from authd.modules.sqltext import POSTGRESQL
 from authd.numbers import whole_unsigned
@@ -72,9 +73,14 @@ class AuthPgsql(HomelessLogins):
             cursor_factory=_Cursor,
             **parameters,
         )
-        connection.answer_seconds = timeout
-        connection.adapters.register_dumper(bytes, _TextDumper)
-        self._set_character_set(connection, settings)
+        try:
+            connection.answer_seconds = timeout
+            connection.adapters.register_dumper(bytes, _TextDumper)
+            connection.add_notice_handler(connection.note)
+            self._set_character_set(connection, settings)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def prover(self, settings: SqlSettings) -> PostgresqlProver:
@@ -82,6 +88,9 @@ class AuthPgsql(HomelessLogins):
         # The protocol's messages that carry one statement each.
         connection.prepare_threshold = 0
         return PostgresqlProver(connection, self.dialect())
+
+    def has_unread(self, connection: _Connection) -> bool:
+        return connection.has_unread()
 
     def bindable(self, value: bytes) -> bytes:
         return value
@@ -149,6 +158,20 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that waits for an answer so long and no longer."""
 
     answer_seconds: float = 60
+    _said_unasked = False
+
+    def note(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Take note of what libpq says of bytes that it threw away; the server's own notices have a code."""
+        if notice.sqlstate is None:
+            self._said_unasked = True
+
+    def has_unread(self) -> bool:
+        """Tell, without waiting, whether there is anything that no statement asked for: in libpq's buffer or in the socket."""
+        if is_readable(self.pgconn.socket):
+            return True
+        # Looks at whole messages in the buffer, and tells `note` of each.
+        self.pgconn.is_busy()
+        return self._said_unasked
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **more: Any) -> T:
         return super().wait(self._bounded(gen), *arguments, **more)
@@ -177,6 +200,15 @@ class _Cursor(psycopg.Cursor[Any]):
             # As they stood in the file; the connection's encoding may be another.
             query = query.encode("utf-8", "surrogateescape")
         return super().execute(query, *arguments, **more)
+
+    @property
+    def description(self) -> list[tuple[str | None]] | None:  # type: ignore[override]
+        """The columns' names, in PEP 249's form; of all else nothing is looked at."""
+        result = self.pgresult
+        if result is None or not result.nfields:
+            return None
+        last = result.nfields - 1
+        return [(None,)] * last + [((result.fname(last) or b"").decode("utf-8", "replace"),)]
 
     def fetchall(self) -> list[tuple[bytes | None, ...]]:
         result = self.pgresult

@@ -82,10 +82,17 @@ class AuthPipe(Module):
             self._stop("which had died, or said something unasked")
             program = self._running = self._start()
         try:
-            return program.ask(question, time.monotonic() + self._surroundings.timeout)
+            reply, rest = program.ask(question, time.monotonic() + self._surroundings.timeout)
         except TemporaryFailure as failure:
             self._stop(failure.detail)
             raise
+        except BaseException as error:
+            # The reply may be half read.
+            self._stop(type(error).__name__)
+            raise
+        if rest:
+            self._stop("which said more than it was asked")
+        return reply
 
     def enumerate(self) -> Iterator[Entry]:
         reply = self.ask(client.encode_enumerate())
@@ -185,8 +192,8 @@ class _Program:
         """Tell whether the program waits for a request: it has neither ended nor said anything more."""
         return not _ready(self._out, select.POLLIN, 0)
 
-    def ask(self, request: bytes, deadline: float) -> bytes:
-        """Return the reply to `request`, whole.
+    def ask(self, request: bytes, deadline: float) -> tuple[bytes, bytes]:
+        """Return the reply to `request`, whole, and what was read behind its end.
 
         :param deadline: on the monotonic clock.
         :raises TemporaryFailure: if it has not come by then, or is none.
@@ -194,7 +201,7 @@ class _Program:
         self._write(request, deadline)
         is_list = request.startswith(b"ENUMERATE")
         reply = bytearray()
-        while not _is_whole(reply, request):
+        while not (length := _length(reply, request)):
             if len(reply) > MOST_BYTES and not is_list:
                 raise self._failure("its reply is too long")
             self._wait(self._out, select.POLLIN, deadline)
@@ -202,7 +209,7 @@ class _Program:
             if not piece:
                 raise self._failure("it ended without a whole reply")
             reply += piece
-        return bytes(reply)
+        return bytes(reply[:length]), bytes(reply[length:])
 
     def end(self) -> None:
         """End the program, by force if it does not listen."""
@@ -236,11 +243,14 @@ class _Program:
         return TemporaryFailure(Reason.UNREACHABLE, f"{self._file}: {what}")
 
 
-def _is_whole(reply: bytearray, request: bytes) -> bool:
-    """Tell whether `reply` has its last line; what comes behind that is seen before the next request."""
+def _length(reply: bytearray, request: bytes) -> int:
+    """Return the length of the reply to `request` that `reply` begins with; 0 if it is not all there."""
     if request.startswith(b"PASSWD"):
-        return b"\n" in reply
-    return reply.endswith(b"\n.\n") or reply == b".\n" or reply.startswith(b"FAIL\n") or b"\n.\n" in reply
+        return reply.find(b"\n") + 1
+    if reply.startswith((b"FAIL\n", b".\n")):
+        return reply.index(b"\n") + 1
+    end = reply.find(b"\n.\n")
+    return end + 3 if end >= 0 else 0
 
 
 def _ready(descriptor: int, events: int, seconds: float) -> bool:

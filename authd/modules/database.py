@@ -1,4 +1,10 @@
-"""One connection to a database, made when it is first needed and made again when it was lost."""
+"""One connection to a database, made when it is first needed and made again when it was lost.
+
+A connection carries answers in the order of the questions and does not say whose an answer is.  If one answer is left unread, or
+comes twice, every later statement gets the answer of another.  So a connection is closed after any exception and after bytes that
+no statement asked for, and over a network each answer is proved: a marked statement has a column whose name is new each time, and
+any other is followed by a marked one of the module's own.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +12,56 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import cycle
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Dialect
 
 from authd.modules.base import TemporaryFailure
-from authd.modules.statements import Prepared
+from authd.modules.statements import MARK, Prepared
 from authd.outcome import Reason
 
 T = TypeVar("T")
+
+MARKS = 16
+"""Numbers of marks.  Few, so that a server's statistics by text of the statement stay short."""
+
+
+class StrayAnswer(Exception):
+    """The connection has bytes that answer no statement, or those of another one."""
 
 
 class Database:
     """A lazily connected database.
 
-    A statement that finds its connection gone is run once more on a new one, so that a restarted server costs no request.
+    A statement that finds its connection gone, or its answer unreadable, is run once more on a new connection, so that a
+    restarted server costs no request.
 
     :param connect: makes a connection of the driver's; called in the process that uses it, never before a fork.
     :param dialect: what SQLAlchemy knows of the driver: which errors it has, and which mean that a connection is lost.
     :param timeout: seconds that the connection lets the server take; a statement that took that long is not run again.
     :param notice: writes one line to the log.
+    :param has_unread: tells, without waiting, whether a connection has bytes that no statement asked for.
+    :param proof: a marked statement without parameters, run after each that is not marked; ``None`` to take answers as they come.
     """
 
     def __init__(
-        self, connect: Callable[[], Any], dialect: Dialect, timeout: float, notice: Callable[[str], None]
+        self,
+        connect: Callable[[], Any],
+        dialect: Dialect,
+        timeout: float,
+        notice: Callable[[str], None],
+        has_unread: Callable[[Any], bool] = lambda connection: False,
+        proof: Prepared | None = None,
     ) -> None:
         self._connect = connect
         self._dialect = dialect
         self._errors: type[Exception] = dialect.loaded_dbapi.Error
         self._timeout = timeout
         self._notice = notice
+        self._has_unread = has_unread
+        self._proof = proof
+        self._marks = cycle(f"{MARK}{number}" for number in range(MARKS))
         self._connection: Any = None
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -56,7 +82,7 @@ class Database:
         """Close the connection; the next statement makes a new one."""
         connection, self._connection = self._connection, None
         # A connection whose server is gone can't say goodbye, and need not.
-        with suppress(self._errors, OSError):
+        with suppress(Exception):
             if connection is not None:
                 connection.close()
 
@@ -65,23 +91,65 @@ class Database:
         while True:
             connection, fresh = self._connected()
             try:
-                cursor = connection.cursor()
-                try:
-                    cursor.execute(statement.text, statement.arguments(values))
-                    return read(cursor)
-                finally:
-                    cursor.close()
-            except self._errors as error:
-                lost = self._dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
-                if lost:
-                    self.close()
+                return self._answer(connection, fresh, statement, values, read)
+            except TemporaryFailure:
+                self.close()
+                raise
+            except Exception as error:
+                lost = self._is_lost(error, connection)
+                detail = self._described(error)
+                self.close()
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
-                    detail = server_message(error)
                     if secret:
                         # A value may have quotes in it, of either kind.
                         detail = re.sub(r"['\"].*['\"]", "'...'", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
-                self._notice(f"connection to the database was lost ({server_message(error)}), connecting again")
+                self._notice(f"connection to the database was lost ({detail}), connecting again")
+            except BaseException:
+                self.close()
+                raise
+
+    def _answer(
+        self,
+        connection: Any,
+        fresh: bool,
+        statement: Prepared,
+        values: Mapping[str, Any],
+        read: Callable[[Any], T],
+    ) -> T:
+        if self._has_unread(connection):
+            raise StrayAnswer("the server closed it, or said what no statement asked for")
+        answer = self._execute(connection, statement, values, read)
+        # The first rows of a connection can be those of no other statement.
+        is_proved = statement.marked or (fresh and read is _all_rows)
+        if self._proof is not None and not is_proved:
+            self._execute(connection, self._proof, {}, _all_rows)
+        return answer
+
+    def _execute(self, connection: Any, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+        text, mark = statement.text, ""
+        if statement.marked:
+            mark = next(self._marks)
+            text = text.replace(MARK, mark, 1)
+        cursor = connection.cursor()
+        cursor.execute(text, statement.arguments(values))
+        if mark and (not cursor.description or cursor.description[-1][0] != mark):
+            raise StrayAnswer("the answer is that of another statement")
+        answer = read(cursor)
+        # After an error the driver would try to read on; the connection is closed then.
+        cursor.close()
+        return answer
+
+    def _is_lost(self, error: Exception, connection: Any) -> bool:
+        if isinstance(error, self._errors):
+            return bool(self._dialect.is_disconnect(error, connection, None))  # type: ignore[arg-type]
+        return True
+
+    def _described(self, error: Exception) -> str:
+        if isinstance(error, (self._errors, StrayAnswer, OSError)):
+            return server_message(error)
+        # Its text may quote what was read.
+        return f"the answer can't be read: {type(error).__name__}"
 
     def _connected(self) -> tuple[Any, bool]:
         """Return the driver's connection, and whether it was made just now."""
@@ -89,15 +157,23 @@ class Database:
             return self._connection, False
         try:
             self._connection = self._connect()
-        except (self._errors, OSError, RuntimeError, ValueError) as error:
+        except TemporaryFailure:
+            raise
+        except (self._errors, OSError, RuntimeError) as error:
             raise TemporaryFailure(Reason.UNREACHABLE, server_message(error)) from None
+        except Exception as error:
+            raise TemporaryFailure(Reason.UNREACHABLE, self._described(error)) from None
         return self._connection, True
 
 
 def _all_rows(cursor: Any) -> Sequence[Any]:
-    if cursor.description is None:
+    description = cursor.description
+    if description is None:
         raise TemporaryFailure(Reason.QUERY_FAILED, "the statement is not one that returns rows")
     rows: Sequence[Any] = cursor.fetchall()
+    columns = len(description)
+    if any(len(row) != columns for row in rows):
+        raise StrayAnswer("a row has not as many columns as the result")
     return rows
 
 

@@ -1,4 +1,8 @@
-"""One connection to an LDAP directory, made when it is first needed, and made again, elsewhere if need be, when it was lost."""
+"""One connection to an LDAP directory, made when it is first needed, and made again, elsewhere if need be, when it was lost.
+
+Answers carry the number of their question.  All the same a connection is closed after any exception, since an answer may be half
+read then, and before a question if it has bytes that no question asked for.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from authd.modules import ldappasswords
 from authd.modules.base import TemporaryFailure
 from authd.modules.ldappasswords import LOST
 from authd.modules.ldapverdict import described
+from authd.modules.readable import is_readable
 from authd.outcome import Answer, Reason, reject
 
 T = TypeVar("T")
@@ -153,9 +158,10 @@ class Directory:
 
     def _run(self, question: Callable[[LDAPObject], T]) -> T:
         """Ask on the connection there is, else on a new one to the first server that answers."""
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None:
             try:
-                return question(self._connection)
+                return _asked(connection, question)
             except ldap.TIMEOUT as error:
                 self.close()
                 raise TemporaryFailure(Reason.UNREACHABLE, described(error)) from None
@@ -163,7 +169,13 @@ class Directory:
                 self.close()
                 self._notice(f"connection to the directory was lost ({described(error)}), connecting again")
             except ldap.LDAPError as error:
+                self.close()
                 raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
+            except BaseException as error:
+                self.close()
+                if isinstance(error, TemporaryFailure) or not isinstance(error, Exception):
+                    raise
+                raise _unreadable(error) from None
 
         def bind_and_ask(connection: LDAPObject) -> tuple[LDAPObject, T]:
             settings = self._settings
@@ -176,6 +188,10 @@ class Directory:
             self._connection, answer = self._on_new(bind_and_ask, keep=True)
         except ldap.LDAPError as error:
             raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
+        except TemporaryFailure:
+            raise
+        except Exception as error:
+            raise _unreadable(error) from None
         return answer
 
     def _on_new(self, act: Callable[[LDAPObject], T], keep: bool = False) -> T:
@@ -228,10 +244,29 @@ class Directory:
 
 
 def _found(entries: Sequence[Any]) -> list[Found]:
-    # Where a name should be, references to other servers have none.
-    return [(dn, {name.lower(): values for name, values in attributes.items()}) for dn, attributes, *_ in entries if dn]
+    # Where a name should be, references to other servers have none.  A dictionary, since two entries for a login count as none.
+    return list(
+        {
+            dn: {name.lower(): values for name, values in attributes.items()} for dn, attributes, *_ in entries if dn
+        }.items()
+    )
+
+
+def _unreadable(error: Exception) -> TemporaryFailure:
+    # Its text may quote what was read.
+    return TemporaryFailure(Reason.UNREACHABLE, f"the answer can't be read: {type(error).__name__}")
+
+
+def _asked(connection: LDAPObject, question: Callable[[LDAPObject], T]) -> T:
+    """Ask on a connection that has been used before.
+
+    :raises ldap.SERVER_DOWN: also if it has bytes that answer nothing.
+    """
+    if is_readable(connection.fileno()):
+        raise ldap.SERVER_DOWN({"desc": "the server closed it, or said what nothing asked for"})
+    return question(connection)
 
 
 def _unbind(connection: LDAPObject) -> None:
-    with suppress(ldap.LDAPError):
+    with suppress(Exception):
         connection.unbind_s()

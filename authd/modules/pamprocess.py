@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from authd.modules.base import TemporaryFailure
 from authd.modules.pamtransaction import PamCheck, PamResult, ask_pam
+from authd.modules.readable import is_readable
 from authd.outcome import Reason
 
 MOST_AT_ONCE = 16
@@ -53,6 +54,25 @@ class PamProcesses:
         results: list[Given] = [TemporaryFailure(Reason.UNREACHABLE, "PAM was not asked")] * len(checks)
         waiting = deque(enumerate(checks))
         running: dict[int, _Run] = {}
+        try:
+            self._run(waiting, running, results)
+        except BaseException:
+            # Their answers are for checks that nothing waits for any more.
+            for run in running.values():
+                run.process.end()
+            raise
+        for process in self._idle[KEPT:]:
+            process.end()
+        del self._idle[KEPT:]
+        return results
+
+    def close(self) -> None:
+        """End all processes; the next check starts one."""
+        for process in self._idle:
+            process.end()
+        self._idle.clear()
+
+    def _run(self, waiting: deque[tuple[int, PamCheck]], running: dict[int, _Run], results: list[Given]) -> None:
         poll = select.poll()
         while waiting or running:
             # One is under way at least; more where it is not done at once, or where there are more who have nothing to do.
@@ -71,23 +91,22 @@ class PamProcesses:
                     results[run.place] = TemporaryFailure(Reason.UNREACHABLE, "PAM has not answered in time")
             if not done and waiting and len(running) < MOST_AT_ONCE:
                 self._start(waiting, running, poll)
-        for process in self._idle[KEPT:]:
-            process.end()
-        del self._idle[KEPT:]
-        return results
-
-    def close(self) -> None:
-        """End all processes; the next check starts one."""
-        for process in self._idle:
-            process.end()
-        self._idle.clear()
 
     def _start(self, waiting: deque[tuple[int, PamCheck]], running: dict[int, _Run], poll: select.poll) -> None:
         place, check = waiting.popleft()
-        process = self._idle.pop() if self._idle else _Process(self._timeout)
-        process.send(check)
+        process = self._next()
         running[process.descriptor] = _Run(place, process, time.monotonic() + self._timeout)
+        process.send(check)
         poll.register(process.descriptor, select.POLLIN)
+
+    def _next(self) -> _Process:
+        """Return a process that has nothing to do; one that has died, or said something unasked, is none."""
+        while self._idle:
+            process = self._idle.pop()
+            if not is_readable(process.descriptor):
+                return process
+            process.end()
+        return _Process(self._timeout)
 
     def _finish(self, process: _Process) -> Given:
         result = process.receive()

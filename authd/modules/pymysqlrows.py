@@ -8,12 +8,16 @@ still coming) is left to PyMySQL, untouched: nothing is taken out of the buffer 
 
 from __future__ import annotations
 
-from io import BufferedReader
+import io
+import socket
+import ssl
 from typing import Any
 
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CR, SERVER_STATUS
 from pymysql.err import OperationalError
+
+from authd.modules.readable import is_readable
 
 BUFFER_BYTES = 65536
 """More than the result of a batch has."""
@@ -23,20 +27,47 @@ _NULL = 0xFB
 _TWO_BYTES = 0xFC
 _MOST_COLUMNS = 0xFA
 
+_UNTOLD = (None,) * 7
+"""Description of a column of which nothing is looked at."""
+
 Rows = tuple[tuple[bytes | None, ...], ...]
 
 
 class RowConnection(Connection):
     """As PyMySQL's, made with ``use_unicode=False`` and without decoders: values are the bytes that the server sent."""
 
-    _rfile: BufferedReader
+    _rfile: io.BufferedReader
     _sock: Any
+    _incoming: _Incoming
 
     def connect(self, sock: Any = None) -> None:
         """Connect; see PyMySQL."""
         super().connect(sock)
-        # Nothing is in the former buffer: the server speaks when it is asked.
-        self._rfile = self._sock.makefile("rb", BUFFER_BYTES)
+        # The former buffer is empty, since a server speaks when it is asked.
+        self._incoming = _Incoming(self._sock, "r")
+        # Counted as the socket's own `makefile` does, so that the descriptor lives as long as this does.
+        self._sock._io_refs += 1
+        self._rfile = io.BufferedReader(self._incoming, BUFFER_BYTES)
+
+    def _create_ssl_ctx(self, options: Any) -> Any:
+        if options:
+            return super()._create_ssl_ctx(options)  # type: ignore[misc]
+        # TLS if the server offers it, with any certificate.  PyMySQL's own context loads the system's authorities, which
+        # takes longer than all else of a connection.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def has_unread(self) -> bool:
+        """Tell, without waiting, whether there is anything to read: in the buffer, in the TLS layer, or in the socket."""
+        self._incoming.is_open = False
+        try:
+            buffered = self._rfile.peek(1)
+        finally:
+            self._incoming.is_open = True
+        pending = getattr(self._sock, "pending", None)
+        return bool(buffered) or (pending is not None and pending() > 0) or is_readable(self._sock.fileno())
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
         try:
@@ -57,11 +88,21 @@ class RowConnection(Connection):
         result.connection = None
         result.has_next = False
         result.field_count = columns
-        result.description = ((None,) * 7,) * columns
+        result.description = (*(_UNTOLD,) * (columns - 1), (last_name(data, columns), *_UNTOLD[1:]))
         result.rows = rows
         result.affected_rows = len(rows)
         self._result = result
         return len(rows)
+
+
+class _Incoming(socket.SocketIO):
+    """A socket's bytes, which a buffer can be kept from asking for."""
+
+    is_open = True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read into `buffer`; ``None`` if that is to be put off."""
+        return super().readinto(buffer) if self.is_open else None
 
 
 def read_rows(data: bytes) -> tuple[int, Rows, int] | None:
@@ -102,6 +143,23 @@ def read_rows(data: bytes) -> tuple[int, Rows, int] | None:
             rows.append(row)
         start = end
     return None
+
+
+def last_name(data: bytes, columns: int) -> str:
+    """Return the name of the last of a result's columns, of which there are `columns`; `read_rows` found the result whole.
+
+    A description begins with catalogue, schema, table, the table's own name, and the column's name, each after its length.
+    """
+    at = 5
+    for _ in range(columns - 1):
+        at += 4 + (data[at] | data[at + 1] << 8)
+    end = at + 4 + (data[at] | data[at + 1] << 8)
+    at += 4
+    for _ in range(4):
+        if at >= end:
+            return ""
+        at += 1 + data[at]
+    return data[at + 1 : at + 1 + data[at]].decode("utf-8", "replace") if at < end else ""
 
 
 def _row(data: bytes, at: int, end: int) -> tuple[bytes | None, ...] | None:

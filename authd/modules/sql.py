@@ -24,7 +24,16 @@ from authd.modules.database import Database, server_message
 from authd.modules.inquiry import Inquiry
 from authd.modules.proving import Prover
 from authd.modules.sqltext import Syntax, shown, unknown_variables
-from authd.modules.statements import CHPASS_VARIABLES, LOOKUP_VARIABLES, Clause, Prepared, Query, Statements, padded
+from authd.modules.statements import (
+    CHPASS_VARIABLES,
+    LOOKUP_VARIABLES,
+    Clause,
+    Prepared,
+    Query,
+    Statements,
+    padded,
+    proof,
+)
 from authd.numbers import unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
 from authd.passwords.decoy import is_computed
@@ -64,6 +73,10 @@ class SqlModule(Module):
     @abstractmethod
     def connect(self, settings: SqlSettings) -> Any:
         """Return a connection of the driver's, made as `settings` say, in autocommit."""
+
+    def has_unread(self, connection: Any) -> bool:
+        """Tell, without waiting, whether a connection has bytes that no statement asked for, or was closed by the server."""
+        return False
 
     @abstractmethod
     def prover(self, settings: SqlSettings) -> Prover:
@@ -349,7 +362,12 @@ class SqlModule(Module):
         self._default_domain = settings.default_domain.encode("utf-8", "surrogateescape")
         surroundings = self._surroundings
         self._database = Database(
-            lambda: self.connect(settings), self.dialect(), surroundings.timeout, surroundings.notice
+            lambda: self.connect(settings),
+            self.dialect(),
+            surroundings.timeout,
+            surroundings.notice,
+            self.has_unread,
+            proof(self.syntax),
         )
 
     def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ class Syntax:
     :param paramstyle: how the driver marks parameters; see `render`.
     :param one_in_20: SQL condition that is true for a random row in 20.
     :param certain: which expressions are certain to mean the same in a query for many.
+    :param over_network: whether statements and answers go over a connection to a server.
     """
 
     backslash_escapes: bool
@@ -58,6 +59,7 @@ class Syntax:
     one_in_20: str
     certain: Certain
     names_in_double_quotes: bool = False
+    over_network: bool = True
 
 
 def _mysql_concatenate(expressions: Sequence[Statement]) -> Statement:
@@ -93,6 +95,7 @@ SQLITE = Syntax(
     paramstyle="named",
     one_in_20="abs(random() / 10) % 20 = 0",
     certain=SQLITE_CERTAIN,
+    over_network=False,
 )
 POSTGRESQL = Syntax(
     backslash_escapes=False,

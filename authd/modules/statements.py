@@ -15,6 +15,9 @@ LOOKUP_VARIABLES = ("local_part", "domain", "service")
 CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
 """A password change has no service in Courier's clause."""
 
+MARK = "authd_answer"
+"""Name of the column by which an answer is known to be its statement's; a number is appended each time."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -23,23 +26,31 @@ class Prepared:
     :param names: of its parameters, each once.
     :param order: the names again, as the parameters follow each other, for a driver that takes them so; ``None`` for one that
         takes them by name.
+    :param marked: whether the last column of its answer is named `MARK`, and so the answer can be told from others.
     """
 
     parts: Statement
     text: str
     names: tuple[str, ...]
     order: tuple[str, ...] | None
+    marked: bool = False
 
     def arguments(self, values: Mapping[str, Any]) -> Mapping[str, Any] | Sequence[Any]:
         """Return `values`, given by name, as the driver takes them."""
         return values if self.order is None else [values[name] for name in self.order]
 
 
-def prepare(parts: Statement, syntax: Syntax) -> Prepared:
+def prepare(parts: Statement, syntax: Syntax, marked: bool = False) -> Prepared:
     """Return `parts` with all that has to be done once."""
     order = tuple(part.name for part in parts if isinstance(part, Parameter))
     names = tuple(dict.fromkeys(order))
-    return Prepared(parts, render(parts, syntax.paramstyle), names, order if syntax.paramstyle == "format" else None)
+    text = render(parts, syntax.paramstyle)
+    return Prepared(parts, text, names, order if syntax.paramstyle == "format" else None, marked)
+
+
+def proof(syntax: Syntax) -> Prepared | None:
+    """Return a query that proves that a connection's answers are in order; ``None`` where answers come by no connection."""
+    return prepare((f"SELECT 1 AS {MARK}",), syntax, marked=True) if syntax.over_network else None
 
 
 def padded(row: Sequence[Any], wanted: int) -> list[Any]:
@@ -75,9 +86,12 @@ class Query:
         """Whether `many` is certain to tell the same of each user as `one`."""
         self.login_place = asked.index(self._login) if self.joinable else 0
         """Index of the login in a row."""
+        self._mark = f" AS {MARK}" if syntax.over_network else ""
+        marked = f"{self._columns}, 1{self._mark}" if self._mark else self._columns
         self.one = prepare(
-            (f"SELECT {self._columns} FROM {table} WHERE {self._login} = ", Parameter("user"), f" AND ({where})"),
+            (f"SELECT {marked} FROM {table} WHERE {self._login} = ", Parameter("user"), f" AND ({where})"),
             syntax,
+            marked=bool(self._mark),
         )
 
     def many(self, count: int) -> Prepared:
@@ -90,11 +104,11 @@ class Query:
             parts: list[str | Parameter] = [f"SELECT {self._columns}, CASE {self._login}"]
             for number in range(count):
                 parts += [" WHEN ", Parameter(f"user{number}"), f" THEN {number}"]
-            parts.append(f" END FROM {self._table} WHERE {self._login} IN (")
+            parts.append(f" END{self._mark} FROM {self._table} WHERE {self._login} IN (")
             for number in range(count):
                 parts += [", " if number else "", Parameter(f"user{number}")]
             parts.append(f") AND ({self._where})")
-            prepared = self._many[count] = prepare(tuple(parts), self._syntax)
+            prepared = self._many[count] = prepare(tuple(parts), self._syntax, marked=bool(self._mark))
         return prepared
 
     def columns(self, row: Sequence[Any]) -> list[Any]:

@@ -39,6 +39,48 @@ def test_what_would_be_another_request_is_refused(module: AuthPipe) -> None:
     module.close()
 
 
+TWICE = """#!/bin/sh
+while read -r word list service user; do
+    reply="UID=1
+GID=2
+HOME=/$user
+ADDRESS=x
+.
+"
+    printf '%s%s' "$reply" "$reply"
+done
+"""
+
+
+def test_a_reply_that_comes_twice_is_no_reply_to_the_next_request(module: AuthPipe, tmp_path: Path) -> None:
+    (tmp_path / "authProg").write_text(TWICE)
+    for number in range(30):
+        account = module.find(b"imap", b"u%d" % number)
+        assert account is not None
+        assert account.home == b"/u%d" % number
+    module.close()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_program_with_a_half_read_reply_is_ended(
+    module: AuthPipe, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    assert module.find(b"imap", b"user") is not None
+    program = module._running
+
+    def broken(descriptor: int, size: int) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("authd.modules.authpipe.os.read", broken)
+        with pytest.raises(error):
+            module.find(b"imap", b"user")
+    assert module._running is None
+    assert module.find(b"imap", b"user") is not None
+    assert module._running is not program
+    module.close()
+
+
 def test_without_a_program_there_is_nobody(tmp_path: Path) -> None:
     told: list[str] = []
     module = AuthPipe(replace(surroundings(told), sysconfdir=tmp_path))
