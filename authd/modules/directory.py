@@ -144,11 +144,15 @@ class Directory:
         """
         return self._run(lambda connection: ldappasswords.modify(connection, dn, values))
 
-    def _ask_on_new(self, question: Callable[[LDAPObject], T]) -> T:
+    def _ask_on_new(self, question: Callable[[LDAPObject], T], keep: bool = False) -> T:
         try:
-            return self._on_new(question)
+            return self._on_new(question, keep)
         except ldap.LDAPError as error:
             raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
+        except TemporaryFailure:
+            raise
+        except Exception as error:
+            raise _unreadable(error) from None
 
     def close(self) -> None:
         """Close the connection; the next question makes a new one."""
@@ -184,14 +188,7 @@ class Directory:
                 connection.simple_bind_s(settings.bind_dn, password)
             return connection, question(connection)
 
-        try:
-            self._connection, answer = self._on_new(bind_and_ask, keep=True)
-        except ldap.LDAPError as error:
-            raise TemporaryFailure(Reason.QUERY_FAILED, described(error)) from None
-        except TemporaryFailure:
-            raise
-        except Exception as error:
-            raise _unreadable(error) from None
+        self._connection, answer = self._ask_on_new(bind_and_ask, keep=True)
         return answer
 
     def _on_new(self, act: Callable[[LDAPObject], T], keep: bool = False) -> T:
