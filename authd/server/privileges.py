@@ -6,11 +6,16 @@ import ctypes
 import grp
 import os
 import pwd
+import resource
 from collections.abc import Sequence
 from contextlib import suppress
 
 _CAPABILITY_VERSION_3 = 0x20080522
 """Of ``capset(2)``: two words for each of the three sets."""
+
+
+_PR_SET_DUMPABLE = 4
+"""Of ``prctl(2)``."""
 
 
 class PrivilegeError(Exception):
@@ -58,4 +63,17 @@ def lay_down_capabilities() -> None:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     if libc.capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def keep_memory_private() -> None:
+    """Let passwords in this process's memory reach no core dump and no process of the same user.
+
+    Children inherit both; a change of the user, and ``execve(2)``, reset what the process may be traced by.
+
+    :raises OSError: if the kernel refuses.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -25,7 +25,7 @@ from authd.server.notify import ServiceManager, given_sockets
 from authd.server.pages import let_go_of_files
 from authd.server.pidfile import PidFile
 from authd.server.plan import Plan, make_plan
-from authd.server.privileges import become, lay_down_capabilities
+from authd.server.privileges import become, keep_memory_private, lay_down_capabilities
 from authd.server.sight import hindrances
 from authd.server.trust import remarks
 
@@ -79,6 +79,8 @@ def _supervise(
     given: Mapping[Path, socket.socket],
 ) -> None:
     """Do what needs root, become the user that needs none, and supervise workers to the end."""
+    # The configuration has passwords in it.
+    keep_memory_private()
     plan = make_plan(settings, given=given)
     used = [listener.socket for listener in plan.listeners]
     for path, unused in given.items():
@@ -90,6 +92,7 @@ def _supervise(
         _log_remarks(settings)
         become(settings.user)
         lay_down_capabilities()
+        keep_memory_private()
         _log_hindrances(plan)
         # What was made up to here lives as long as the daemon; no worker need look through it or copy it.
         gc.collect()

@@ -125,6 +125,9 @@ def test_it_has_no_privileges_left(machine: Machine) -> None:
         for kind in ("Inh", "Prm", "Eff", "Amb"):
             assert re.search(rf"(?m)^Cap{kind}:\t0+$", status), status
         assert "NoNewPrivs:\t1" in status
+        # No core dump, and no tracing by other processes of its user, to whom these would belong.
+        assert re.search(r"(?m)^Max core file size +0 +0 ", machine.path(f"/proc/{pid}/limits").read_text())
+        assert machine.path(f"/proc/{pid}/mem").stat().st_uid == 0
     assert machine.run("pgrep", "-u", "root", "-f", "authdaemond", check=False).stdout == ""
 
 
