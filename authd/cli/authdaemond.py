@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from authd.server.directory import PlaceError
 from authd.server.listener import answers
 from authd.server.pidfile import AlreadyRunning, running_daemon
 from authd.server.privileges import PrivilegeError
+from authd.server.reload import ReloadRefused, Unanswered, ask_for_reload
 from authd.server.service import launch, serve
 
 STOP_SECONDS = 60.0
@@ -95,13 +97,32 @@ def _stop(directory: RunDirectory) -> int:
 
 
 def _reload(file: Path, directory: RunDirectory) -> int:
-    """Check the configuration, then have the daemon read it."""
-    examine(file)
+    """Have the daemon read its configuration; return when it serves on that, or with what it says of why not."""
     with running_daemon(directory.pid_file) as daemon:
-        if daemon is None:
+        # A service manager names its process, also where authdaemonvar has changed.
+        named = os.environ.get("MAINPID", "")
+        if daemon is None and not named.isdigit():
+            # A file that can't be used may not name the daemon's directory either.
+            examine(file)
             complain("not running")
             return FAILED
-        daemon.send(signal.SIGHUP)
+        try:
+            ask_for_reload(daemon.pid if daemon is not None else int(named))
+        except ReloadRefused as error:
+            complain(str(error))
+            return FAILED
+        except PermissionError:
+            if daemon is None:
+                raise
+            raise daemon.not_ours() from None
+        except Unanswered as error:
+            if daemon is None:
+                complain(f"not running in {directory}: {error}; if authdaemonvar was changed, a restart is needed")
+                return FAILED
+            examine(file)
+            daemon.send(signal.SIGHUP)
+            complain(f"process {daemon.pid} was told to reload, and its log says what comes of it: {error}")
+            return FAILED
     return OK
 
 

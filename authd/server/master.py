@@ -13,12 +13,14 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
 from authd.server.log import LOGGER, set_debug
 from authd.server.notify import ServiceManager
 from authd.server.plan import Plan
+from authd.server.reload import ReloadRequests
 from authd.server.worker import WORKER_SIGNALS, Worker
 
 SETTLED_SECONDS = 5.0
@@ -82,6 +84,7 @@ class Master:
         self._ready_count = 0
         self._told_ready = False
         self._stop_limit: float | None = None
+        self._requests: ReloadRequests | None = None
 
     def run(self) -> None:
         """Start the workers and supervise them; return when all have ended after SIGTERM."""
@@ -94,13 +97,17 @@ class Master:
             signal.signal(number, self._on_signal)
         self._lifeline_in, self._lifeline_out = os.pipe2(os.O_CLOEXEC)
         self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        with suppress(OSError):
+            # Without it, SIGHUP still works.
+            self._requests = ReloadRequests()
+        asked = [self._requests.descriptor] if self._requests is not None else []
         self._master_only += (wake_in, wake_out, self._lifeline_out, self._ready_in)
         self._announce(self._plan)
         self._slots = [Slot(self._plan, number) for number in range(self._plan.settings.daemons)]
         while self._slots:
             self._start_due()
             self._manager.sign_of_life()
-            readable, _, _ = select.select([wake_in, self._ready_in], [], [], self._time_left())
+            readable, _, _ = select.select([wake_in, self._ready_in, *asked], [], [], self._time_left())
             if wake_in in readable:
                 os.read(wake_in, 4096)
             if self._ready_in in readable:
@@ -114,10 +121,18 @@ class Master:
 
     def _obey(self) -> None:
         signals, self._signals = self._signals, []
+        asked = self._requests is not None and self._requests.take()
         if signal.SIGTERM in signals or signal.SIGINT in signals:
             self._stop()
-        elif signal.SIGHUP in signals and self._stop_limit is None:
+        if self._stop_limit is not None:
+            self._answer("the daemon stops")
+        elif asked or signal.SIGHUP in signals:
             self._reload()
+
+    def _answer(self, problem: str = "") -> None:
+        """Tell those who asked for a reload what became of it."""
+        if self._requests is not None:
+            self._requests.answer(problem)
 
     def _stop(self) -> None:
         if self._stop_limit is not None:
@@ -139,6 +154,7 @@ class Master:
         except Exception as error:
             LOGGER.error("reload: %s (the settings before stay in force)", error)
             self._manager.ready(f"reload failed, the settings before stay in force: {error}".replace("\n", " "))
+            self._answer(f"reload failed, the settings before stay in force: {error}")
             return
         kept = [listener.socket for listener in plan.listeners]
         for listener in self._plan.listeners:
@@ -175,7 +191,9 @@ class Master:
             return
         self._told_ready = True
         LOGGER.info("ready, %d workers serve", self._ready_count)
-        self._manager.ready(f"{self._ready_count} workers serve")
+        rest = "; ".join(self._plan.needs_restart)
+        self._manager.ready(f"{self._ready_count} workers serve" + (f"; {rest}" if rest else ""))
+        self._answer(f"reload done but for what needs a restart: {rest}" if rest else "")
         if self._on_ready is not None:
             on_ready, self._on_ready = self._on_ready, None
             on_ready()
@@ -235,6 +253,8 @@ class Master:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in self._master_only:
                 os.close(descriptor)
+            if self._requests is not None:
+                self._requests.close()
             plan = slot.plan
             Worker(plan.listeners, plan.responder, plan.roster, slot.number, self._lifeline_in).run(self._ready_out)
             status = 0

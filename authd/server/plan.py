@@ -28,6 +28,7 @@ class Plan:
     :param listeners: where clients come in.
     :param roster: of the workers on this plan.
     :param missing: modules whose file is missing.
+    :param needs_restart: what of the configuration does not count before a restart.
     :param generations: of what is cached, shared with the workers of plans before and after.
     :param decoys: by the names of the modules; those of a plan after it begin with what these have learned.
     """
@@ -40,6 +41,7 @@ class Plan:
     generations: Generations
     missing: frozenset[str] = frozenset()
     decoys: Mapping[str, Decoys] = field(default_factory=dict)
+    needs_restart: tuple[str, ...] = ()
 
     def withdraw(self) -> None:
         """Let no further client find the daemon."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import gc
 import logging
 import os
@@ -19,6 +21,8 @@ import daemon
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.hints import described
+from authd.config.problem import ConfigError
+from authd.server.directory import user_name
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
 from authd.server.notify import ServiceManager, given_sockets
@@ -33,6 +37,10 @@ START_SECONDS = 30.0
 """How long the daemon may take to serve before a start in the background gives up."""
 
 READY = b"ready\n"
+
+
+class RestartNeeded(Exception):
+    """A reload can't read what the start could; the text says what."""
 
 
 def serve(settings: DaemonSettings) -> None:
@@ -90,6 +98,8 @@ def _supervise(
     try:
         pid_file.write()
         _log_remarks(settings)
+        # Python loads a codec at its first use, and the ordinary user may not be able to read where it is.
+        codecs.lookup("unicode_escape")
         become(settings.user)
         lay_down_capabilities()
         keep_memory_private()
@@ -107,17 +117,29 @@ def _supervise(
 
 def _replan(before: Plan) -> Plan:
     """Return the plan of the configuration as it is now, but for what only a restart can change."""
+    try:
+        return _plan_again(before)
+    except ConfigError as error:
+        if not any(os.strerror(errno.EACCES) in problem.problem for problem in error.problems):
+            raise
+        user = user_name(os.geteuid())
+        raise RestartNeeded(f"{error}\na restart is needed to read as root what {user} can't read") from error
+
+
+def _plan_again(before: Plan) -> Plan:
     settings = authdaemonrc.load(before.settings.file)
+    needs_restart: list[str] = []
     fixed = {"authdaemonvar": "directory", "AUTHD_USER": "user"}
     for name, field in fixed.items():
         kept = getattr(before.settings, field)
         if getattr(settings, field) != kept:
-            LOGGER.error("reload: %s was changed, which needs a restart; still %s", name, kept or "not set")
+            needs_restart.append(f"{name} was changed, which needs a restart; still {kept or 'not set'}")
+            LOGGER.error("reload: %s", needs_restart[-1])
             settings = replace(settings, **{field: kept})
     plan = make_plan(settings, before)
     _log_remarks(settings)
     _log_hindrances(plan)
-    return plan
+    return replace(plan, needs_restart=tuple(needs_restart))
 
 
 def _log_hindrances(plan: Plan) -> None:

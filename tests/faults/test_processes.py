@@ -123,7 +123,7 @@ def test_a_reload_of_broken_settings_changes_nothing(authd: Authd) -> None:
     assert authd.process is not None
     before = authd.workers()
     for content in (
-        "daemons=x\n",
+        "daemons=-5\n",
         'authmodulelist="authsqlite"\nno equals sign\n',
         'authmodulelist=""\n',
         'authmodulelist="authnone"\ndaemons=2\n',
@@ -134,7 +134,7 @@ def test_a_reload_of_broken_settings_changes_nothing(authd: Authd) -> None:
         wait_until(lambda: "stay in force" in authd.logged()[logged:], "the complaint")  # noqa: B023
         assert authd.workers() == before
         assert exchange(authd.socket, GOOD).endswith(b"\n.\n")
-    assert re.search(r"authdaemonrc:1: daemons: expected a number from 1 to 1000, found x; ", authd.logged())
+    assert re.search(r"authdaemonrc:1: daemons: expected a number from 1 to 1000, found -5; ", authd.logged())
     assert re.search(r'authdaemonrc:2: no "=" in "no equals sign"; ', authd.logged())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -155,15 +156,39 @@ def test_reload_and_status(machine: Machine) -> None:
     assert 'Status: "2 workers serve"' in machine.run("systemctl", "status", "authd").stdout
     machine.shell("sed -i 's/^daemons=.*/daemons=3/' /etc/courier/authdaemonrc")
     machine.run("systemctl", "reload", "authd")
-    wait_until(lambda: "3 workers serve" in machine.run("systemctl", "status", "authd").stdout, "three workers serve")
-    machine.shell("sed -i 's/^daemons=.*/daemons=many/' /etc/courier/authdaemonrc")
-    machine.run("systemctl", "reload", "authd")
+    assert "3 workers serve" in machine.run("systemctl", "status", "authd").stdout
+
+    def refused(edit: str, *told: str) -> None:
+        """See that a reload after an edit of authdaemonrc fails, says why, and leaves the daemon at work."""
+        rc = machine.path("/etc/courier/authdaemonrc")
+        kept = rc.read_text()
+        machine.shell(f"sed -i {shlex.quote(edit)} /etc/courier/authdaemonrc")
+        done = machine.run("systemctl", "reload", "authd", check=False)
+        journal = machine.run("journalctl", "-u", "authd", "-o", "cat", "-n", "30").stdout
+        rc.write_text(kept)
+        assert done.returncode != 0, done.stdout
+        for words in told:
+            assert words in journal, journal
+        assert "give " not in journal.rpartition("reload failed")[2]
+        assert machine.run("systemctl", "is-active", "authd").stdout == "active\n"
+        assert logs_in(machine)
+
     failed = "reload failed, the settings before stay in force: /etc/courier/authdaemonrc:2: daemons: expected a number"
-    wait_until(lambda: failed in machine.run("systemctl", "status", "-l", "authd").stdout, "the failure is told")
+    refused("s/^daemons=.*/daemons=-5/", failed)
+    assert failed in machine.run("systemctl", "status", "-l", "authd").stdout
+    refused(
+        "s/dovecot-auth:auth/& saslauthd:\\/run\\/mux/",
+        "/run/mux: can't listen: Permission denied; a restart is needed: ",
+    )
+    refused("$ a AUTHD_USER=daemon", "AUTHD_USER was changed, which needs a restart; still not set")
+    refused(
+        "s/^authdaemonvar=.*/authdaemonvar=\\/run\\/elsewhere/",
+        "authdaemonvar was changed, which needs a restart; still /run/courier/authdaemon",
+    )
     assert logs_in(machine)
     machine.shell("sed -i 's/^daemons=.*/daemons=2/' /etc/courier/authdaemonrc")
     machine.run("systemctl", "reload", "authd")
-    wait_until(lambda: "2 workers serve" in machine.run("systemctl", "status", "authd").stdout, "two workers serve")
+    assert "2 workers serve" in machine.run("systemctl", "status", "authd").stdout
     assert main_pid(machine) == before
 
 
