@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from authd.userdb.gdbm import Gdbm, GdbmError
@@ -47,8 +48,9 @@ def _check(source: Path) -> None:
 
 def _build(source: Path) -> None:
     targets = [(data_file(source), 0o644), (shadow_file(source), 0o600)]
-    temporary = [target.with_name(f"{target.stem}.tmp") for target, _ in targets]
-    try:
+    # In a directory of its own no other user can have put a link in the place of a new file.
+    with tempfile.TemporaryDirectory(dir=source.parent, prefix=f".{source.name}.") as directory:
+        temporary = [Path(directory, f"{target.stem}.tmp") for target, _ in targets]
         with Gdbm(temporary[0], True, 0o644) as data, Gdbm(temporary[1], True, 0o600) as shadow:
             for file in files_of(source):
                 _add_records(file, _location(source, file), data, shadow)
@@ -57,9 +59,6 @@ def _build(source: Path) -> None:
         for path, (target, mode) in zip(temporary, targets, strict=True):
             path.chmod(mode)
             path.replace(target)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
 
 
 def _location(source: Path, file: Path) -> bytes:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,8 @@ def write_hint(error: OSError, file: Path) -> str:
 @contextmanager
 def locked(lock: Path) -> Iterator[None]:
     """Hold `lock`, a file made if need be, as Courier's commands do."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # The directory may be another user's, who could have put a link to any file in the lock's place.
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -124,17 +126,17 @@ def _edited(content: bytes, name: bytes, change: Change) -> Iterator[bytes]:
 
 def _replace(file: Path, content: bytes) -> None:
     """Give `file` new content in one step; its owner and permissions stay."""
-    temporary = file.with_name(f".tmp.{file.name}")
+    # A name that no other user could have expected.
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".tmp.{file.name}.")
     try:
-        _write(temporary, file, content)
-        temporary.replace(file)
+        _write(descriptor, file, content)
+        os.replace(temporary, file)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        os.unlink(temporary)
         raise
 
 
-def _write(temporary: Path, file: Path, content: bytes) -> None:
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _write(descriptor: int, file: Path, content: bytes) -> None:
     try:
         if file.exists():
             status = file.stat()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
 from tests.support.daemon import Authd, command
+from tests.support.planted import MAIL_USER
 from tests.support.site import GOOD
 from tests.support.wire import exchange
 
@@ -45,3 +48,36 @@ def test_usage(site: Authd, words: tuple[str, ...]) -> None:
 
 def test_without_the_program(site: Authd) -> None:
     assert run(site, "start", program="/nonexistent/authdaemond") == 5
+
+
+def start_as_mail_user(directory: Path, above_owner: str) -> str:
+    """Run the script for a directory, with a daemon that does nothing; return what the directory is then."""
+    if above_owner:
+        shutil.chown(directory.parent, above_owner)
+    script = directory.parent.parent / "script"
+    script.write_text(SCRIPT.read_text().replace('AUTHD_USER=""', f'AUTHD_USER="{MAIL_USER}"'))
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AUTHDAEMOND": "/bin/true", "RUN_DIRECTORY": str(directory)}
+    subprocess.run(["sh", str(script), "start"], env=environment, timeout=60, check=True)
+    done = subprocess.run(["stat", "-c", "%F %a %U", str(directory)], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("above_owner", ["root", MAIL_USER])
+def test_the_run_directory(root: Path, above_owner: str) -> None:
+    require("runuser")
+    above = root / "with blanks and 'quotes'"
+    above.mkdir(mode=0o755)
+    assert start_as_mail_user(above / "run", above_owner) == f"directory 750 {MAIL_USER}"
+    # What is there stays as it is.
+    (above / "run").chmod(0o710)
+    assert start_as_mail_user(above / "run", "") == f"directory 710 {MAIL_USER}"
+
+
+def test_a_link_in_the_place_of_the_run_directory(root: Path) -> None:
+    require("runuser")
+    (root / "above").mkdir()
+    (root / "roots").mkdir(mode=0o700)
+    (root / "above" / "run").symlink_to(root / "roots")
+    start_as_mail_user(root / "above" / "run", MAIL_USER)
+    status = (root / "roots").stat()
+    assert (status.st_mode & 0o777, status.st_uid) == (0o700, 0)

@@ -127,3 +127,26 @@ def test_what_pw2userdb_tells_can_be_compiled(tmp_path: Path) -> None:
     assert _authd(tmp_path, "makeuserdb") == (0, "", "")
     assert (tmp_path / "userdb.dat").stat().st_mode & 0o777 == 0o644
     assert (tmp_path / "userdbshadow.dat").stat().st_mode & 0o777 == 0o600
+
+
+def test_links_in_the_place_of_temporary_files_and_locks(tmp_path: Path) -> None:
+    """The directory may be another user's; names that this user can expect lead nowhere."""
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "userdb").write_text("a@b\tuid=1\n")
+    (etc / "userdb").chmod(0o600)
+    for name in (".tmp.userdb", "userdb.tmp", "userdbshadow.tmp"):
+        (etc / name).symlink_to(victim)
+    at = ("--sysconfdir", str(etc))
+    assert run_command("userdb", *at, "c@d", "set", "uid=2") == (0, "", "")
+    assert run_command("makeuserdb", *at) == (0, "", "")
+    assert (etc / "userdb").read_text() == "a@b\tuid=1\nc@d\tuid=2\n"
+    for name, words in ((".lock.userdb", ("userdb", *at, "c@d", "set", "uid=3")), ("userdb.lock", ("makeuserdb", *at))):
+        (etc / name).unlink()
+        (etc / name).symlink_to(tmp_path / "new")
+        status, _, complaint = run_command(*words)
+        assert (status, "Too many levels of symbolic links" in complaint) == (1, True), complaint
+    assert victim.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["etc", "victim"]
