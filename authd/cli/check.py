@@ -10,6 +10,7 @@ from authd.cli.common import FAILED, OK, complain, configuration
 from authd.cli.offline import see_as_daemon
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.exposure import exposed
 from authd.config.problem import ConfigError, Problem
 from authd.modules.registry import try_modules
 from authd.server.listener import ListenError, check_place
@@ -25,7 +26,13 @@ def check(directory: str | None) -> int:
     except ConfigError as error:
         _show(error.problems)
         return FAILED
-    problems = [*settings.remarks, *_check_user(settings), *_check_places(settings), *remarks(settings)]
+    problems = [
+        *settings.remarks,
+        *exposed(settings),
+        *_check_user(settings),
+        *_check_places(settings),
+        *remarks(settings),
+    ]
     problems += _check_modules(settings)
     _show(problems)
     if any(problem.fatal for problem in problems):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from authd.config.concealed import before_secret, known_word
 from authd.config.problem import Problem
 from authd.config.shell import Assignment, Script, read_script
 from authd.numbers import atoi
@@ -75,7 +76,7 @@ def read_assignments(content: str, file: Path, known: Iterable[str]) -> Reading:
     if script.broken is not None:
         line, what = script.broken
         tell(f"{what}, and a shell gives up here", "correct the quotes", line)
-    by_daemon = list(_as_daemon(content, file, reading.problems))
+    by_daemon = list(_as_daemon(content, file, reading.problems, known))
     reading.given = by_daemon + [given for given in as_shell(script) if given.name not in READ_BY_DAEMON]
     reading.problems += _differing(by_daemon, script, file)
     reading.problems += _lost(content, script, file, frozenset(known))
@@ -89,8 +90,8 @@ def as_shell(script: Script) -> Iterator[Given]:
             yield Given(assignment.name, assignment.value, assignment.line)
 
 
-def _as_daemon(content: str, file: Path, problems: list[Problem]) -> Iterator[Given]:
-    """Yield what Courier's daemon reads; add the lines that it refuses to `problems`."""
+def _as_daemon(content: str, file: Path, problems: list[Problem], known: Iterable[str]) -> Iterator[Given]:
+    """Yield what Courier's daemon reads; add the lines that it refuses to `problems`, without their text, perhaps a password."""
     for number, line in enumerate(content.split("\n"), 1):
         if len(line.encode("utf-8", "surrogateescape")) > MAX_LINE_BYTES:
             problems.append(Problem(file, f"longer than {MAX_LINE_BYTES} bytes", "make it shorter", number))
@@ -101,7 +102,8 @@ def _as_daemon(content: str, file: Path, problems: list[Problem]) -> Iterator[Gi
             continue
         if not equals:
             mend = 'write name="value", or # before a remark'
-            problems.append(Problem(file, f'no "=" in "{shown(text.strip())}"', mend, number))
+            word = known_word(text, known)
+            problems.append(Problem(file, f'no "=" behind {word}' if word else 'no "=" in this line', mend, number))
         elif name in READ_BY_DAEMON:
             yield Given(name, _unquoted(value.lstrip(BLANKS)), number)
 
@@ -175,5 +177,5 @@ def _without_effect(name: str, reason: str, line: int, file: Path) -> Problem:
 
 
 def shown(value: str) -> str:
-    """Return the beginning of `value`, printable."""
-    return value.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")[:60]
+    """Return the beginning of `value`, printable, without what may be a password."""
+    return before_secret(value).encode("unicode_escape", "surrogateescape").decode("ascii", "replace")[:60]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from authd.config.concealed import before_secret
 from authd.config.nearest import suggestion
 from authd.config.problem import Problem
 
@@ -31,7 +32,9 @@ def logger_options(options: tuple[str, ...], file: Path) -> tuple[str, str, list
     for option in options:
         match = re.fullmatch(r"-(name|facility)=(.+)", option)
         if match is None:
-            problems.append(Problem(file, f"{option} has no effect", "remove it", setting="LOGGEROPTS", fatal=False))
+            problems.append(
+                Problem(file, f"{before_secret(option)} has no effect", "remove it", setting="LOGGEROPTS", fatal=False)
+            )
         elif match[1] == "name":
             name = match[2]
         elif match[2] in _FACILITIES:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from authd.config.concealed import before_secret
 from authd.config.misplaced import misplaced
 from authd.config.problem import Problem
 from authd.config.rcfile import Line
@@ -35,7 +36,9 @@ def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> li
         setting = settings.get(line.name)
         if setting is not None and not setting.secret and (leftover := _leftover(setting, line.value)):
             problems.append(
-                Problem(file, f'"{leftover}" seems to be a remark', MEND, line.number, line.name, fatal=False)
+                Problem(
+                    file, f'"{before_secret(leftover)}" seems to be a remark', MEND, line.number, line.name, fatal=False
+                )
             )
     return problems
 

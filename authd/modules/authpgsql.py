@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -143,8 +144,26 @@ def _connection_parameters(settings: SqlSettings) -> dict[str, Any]:
     }
     return {
         **{name: value for name, value in single.items() if value},
-        **{name: value for name, value in conninfo_to_dict(values["PGSQL_CONNECTION"]).items() if value is not None},
+        **{name: value for name, value in _parsed(values["PGSQL_CONNECTION"]).items() if value is not None},
     }
+
+
+def _parsed(connection: str) -> dict[str, Any]:
+    """Return the parameters of a connection string.
+
+    :raises psycopg.ProgrammingError: if libpq can't parse it, without the parts that libpq quotes: one may be the password.
+    """
+    try:
+        found = conninfo_to_dict(connection)
+    except psycopg.ProgrammingError as error:
+        said = re.sub(r'".*"', '"..."', str(error).strip().replace('"="', "="), flags=re.DOTALL)
+        raise psycopg.ProgrammingError(f"PGSQL_CONNECTION: {said}") from None
+    if "@" in str(found.get("host") or ""):
+        # What libpq takes for the host begins with the rest of the password, and would be in every message.
+        raise psycopg.ProgrammingError(
+            "PGSQL_CONNECTION: the host has an @; write %40 for one in a user name or password"
+        )
+    return found
 
 
 def _number(column: bytes | None, reason: Reason) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from authd.cache import Cache, Generations
 from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.exposure import exposed
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module
 from authd.modules.decoys import Decoys
@@ -62,7 +63,7 @@ def make_plan(
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
-    for remark in settings.remarks:
+    for remark in (*settings.remarks, *exposed(settings)):
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
     surroundings = surroundings_of(

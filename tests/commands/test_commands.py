@@ -148,6 +148,7 @@ class TestCheck:
     @pytest.fixture(autouse=True)
     def _directory(self, site: Authd) -> None:
         site.run.mkdir(mode=0o750)
+        (site.run.parent / "accounts.db").chmod(0o600)
 
     def test_the_sockets_directory(self, site: Authd) -> None:
         site.run.chmod(0o777)

@@ -135,7 +135,7 @@ def test_a_reload_of_broken_settings_changes_nothing(authd: Authd) -> None:
         assert authd.workers() == before
         assert exchange(authd.socket, GOOD).endswith(b"\n.\n")
     assert re.search(r"authdaemonrc:1: daemons: expected a number from 1 to 1000, found -5; ", authd.logged())
-    assert re.search(r'authdaemonrc:2: no "=" in "no equals sign"; ', authd.logged())
+    assert re.search(r'authdaemonrc:2: no "=" in this line; ', authd.logged())
 
 
 def test_stopping_finishes_what_is_in_hand(authd: Authd) -> None:

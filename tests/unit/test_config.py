@@ -223,7 +223,7 @@ def test_values_keep_what_is_in_quotes() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (MODULE + "nonsense", '/etc/authdaemonrc:2: no "=" in "nonsense"; write name="value", or # before a remark'),
+        (MODULE + "nonsense", '/etc/authdaemonrc:2: no "=" in this line; write name="value", or # before a remark'),
         (
             MODULE + "daemons=-1",
             "/etc/authdaemonrc:2: daemons: expected a number from 1 to 1000, found -1; correct the value",
@@ -236,7 +236,7 @@ def test_values_keep_what_is_in_quotes() -> None:
         (MODULE + "if x; then DEBUG_LOGIN=1; fi", "2: DEBUG_LOGIN: has a value that only a shell could tell"),
         ('authmodulelist="authmysql', "1: a quote or parenthesis is not closed"),
         (MODULE + '\n\nDEFAULTOPTIONS="a=1\nb=2', "4: a quote or parenthesis is not closed"),
-        ('authmodulelist="authmysql\nauthpam"\n', '2: no "=" in "authpam""'),
+        ('authmodulelist="authmysql\nauthpam"\n', '2: no "=" in this line'),
         ("\ufeff" + MODULE, "1: begins with a byte order mark"),
         (MODULE + "x=\0", "2: has a NUL byte"),
         (MODULE + f"x={'y' * 8200}", "2: longer than 8190 bytes"),

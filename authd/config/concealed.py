@@ -1,0 +1,26 @@
+"""What may be shown of a line that was mistyped: nothing that may be a password."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_SECRET = re.compile(r"pass|pw|secret|key", re.IGNORECASE)
+"""What the name of a setting with a secret has in it, mistyped or not."""
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def known_word(text: str, known: Iterable[str]) -> str:
+    """Return the word that `text` begins with if it is one of `known`, else an empty string."""
+    match = _WORD.match(text.strip())
+    return match[0] if match is not None and match[0] in set(known) else ""
+
+
+def before_secret(text: str) -> str:
+    """Return `text` up to the first name in it that may be a secret's, whose value may follow, with ``…`` for the rest."""
+    for word in re.finditer(r"[^\s=:,;\"']+", text):
+        if _SECRET.search(word[0]):
+            # A long word that only has such a name in it may be the name and the secret together.
+            return f"{text[: word.start()]}…"
+    return text
