@@ -234,7 +234,13 @@ class Directory:
         if demanded is not None:
             connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, demanded)
         if self._tls:
-            connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+            try:
+                connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+            except (ValueError, ldap.LDAPError):
+                # The library names neither the file nor the reason.
+                files = ", ".join(f"{name} {self._tls[name]}" for name in _TLS_FILES if name in self._tls)
+                detail = f"TLS can't be set up with {files or 'the LDAPTLS settings'}"
+                raise TemporaryFailure(Reason.MISCONFIGURED, detail) from None
         if settings.starts_tls:
             connection.start_tls_s()
         return connection

@@ -69,6 +69,7 @@ PGSQL: Sequence[tuple[str, str]] = (
 """What libpq and PostgreSQL say."""
 
 LDAP: Sequence[tuple[str, str]] = (
+    (r"TLS can't be set up", "correct these settings in authdaemonrc, or let the daemon's user read the files"),
     (
         r"[Ss]trong(er|\(er\))? auth|[Cc]onfidentiality|TLS.*required|encryption required|signing",
         "the server wants TLS: set LDAP_TLS to 1, or ldaps:// in LDAP_URI, with LDAPTLS_CACERT in authdaemonrc",

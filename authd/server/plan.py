@@ -10,7 +10,6 @@ from pathlib import Path
 from authd.cache import Cache, Generations
 from authd.chain import make_chain, surroundings_of
 from authd.config.authdaemonrc import DaemonSettings
-from authd.config.exposure import exposed
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module
 from authd.modules.decoys import Decoys
@@ -63,7 +62,7 @@ def make_plan(
     :raises ConfigError: if a module's file can't be used.
     :raises UnknownModules: if there is none of the modules.
     """
-    for remark in (*settings.remarks, *exposed(settings)):
+    for remark in settings.remarks:
         LOGGER.warning("%s", remark)
     trace = (lambda line: LOGGER.debug("%s", line)) if settings.debug_login else None
     surroundings = surroundings_of(

@@ -20,6 +20,7 @@ import daemon
 
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.exposure import exposed
 from authd.config.hints import described
 from authd.config.problem import ConfigError
 from authd.server.directory import user_name
@@ -149,7 +150,7 @@ def _log_hindrances(plan: Plan) -> None:
 
 
 def _log_remarks(settings: DaemonSettings) -> None:
-    for remark in remarks(settings):
+    for remark in (*remarks(settings), *exposed(settings)):
         LOGGER.warning("%s", remark)
 
 

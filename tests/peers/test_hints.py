@@ -213,6 +213,13 @@ class TestLdap:
             "start the server, or correct LDAP_URI",
         )
 
+    def test_a_file_that_is_none(self, etc: Path, root: Path) -> None:
+        (root / "empty.pem").touch(mode=0o600)
+        for name, file in (("LDAPTLS_CACERT", root / "none.pem"), ("LDAPTLS_KEY", root / "empty.pem")):
+            told, hint = self.check(etc, "ldaps://127.0.0.1:1", {}, **{name: str(file)})
+            assert told == f"TLS can't be set up with {name} {file}"
+            assert hint == "correct these settings in authdaemonrc, or let the daemon's user read the files"
+
     @pytest.mark.parametrize("policy", ["security ssf=64", "security simple_bind=64", "require LDAPv3\nsecurity tls=1"])
     def test_a_server_that_wants_tls(self, etc: Path, root: Path, authority: Authority, policy: str) -> None:
         """As Active Directory does, which says strongerAuthRequired."""
