@@ -23,7 +23,7 @@ from authd.modules.batch import Rows, rows_of_many
 from authd.modules.database import Database, server_message
 from authd.modules.inquiry import Inquiry
 from authd.modules.proving import Prover
-from authd.modules.sqltext import Syntax, shown, unknown_variables
+from authd.modules.sqltext import Parameter, Syntax, shown, unknown_variables
 from authd.modules.statements import (
     CHPASS_VARIABLES,
     LOOKUP_VARIABLES,
@@ -343,6 +343,11 @@ class SqlModule(Module):
             "service": service,
             **more,
         }
+        for name, pieces in statement.made.items():
+            values[name] = b"".join(
+                values[piece.name] if isinstance(piece, Parameter) else piece.encode("utf-8", "surrogateescape")
+                for piece in pieces
+            )
         return {name: self.bindable(values[name]) for name in statement.names}
 
     def _refresh(self) -> None:

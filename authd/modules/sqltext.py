@@ -6,6 +6,8 @@ parameter, and one within a string literal makes the literal an expression::
     WHERE user = $(local_part)            WHERE user = ?
     WHERE user = '$(local_part)'          WHERE user = ?
     WHERE mail = 'x$(domain)y'            WHERE mail = concat('x', ?, 'y')
+
+PostgreSQL gets the whole literal's value in one parameter, which takes its type from what is around it as a literal does.
 """
 
 from __future__ import annotations
@@ -16,18 +18,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from authd.modules.joinable import MYSQL_CERTAIN, POSTGRESQL_CERTAIN, SQLITE_CERTAIN, Certain
-
-VARIABLE = re.compile(r"\$\(([^)]*)\)")
+from authd.modules.sqlliterals import (
+    BEFORE_A_LITERAL,
+    LiteralError,
+    inside,
+    needs_type,
+    postgresql_reader,
+    refuse_digits,
+)
+from authd.modules.sqltokens import VARIABLE, Kind, Lexicon, Token, tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A place in a statement where a value is bound.
 
-    :param name: of the variable: local_part, domain, service, newpass, newpass_crypt.
+    :param name: of the variable: local_part, domain, service, newpass, newpass_crypt; of one that is made of `pieces`, another.
+    :param pieces: texts and variables that the value is made of; empty for one variable.
     """
 
     name: str
+    pieces: tuple[str | Parameter, ...] = ()
 
 
 Part = str | Parameter
@@ -42,24 +53,25 @@ class ClauseError(ValueError):
 class Syntax:
     """How a kind of database writes SQL.
 
-    :param backslash_escapes: whether a backslash in a string literal escapes the next character.
-    :param hash_comments: whether ``#`` begins a comment.
     :param concatenate: joins SQL expressions, each a list of parts, into one that concatenates them.
-    :param names_in_double_quotes: whether double quotes are for names, as in the standard, or for strings too.
+    :param binds_literals: whether a literal with variables becomes one parameter, and not an expression.
     :param paramstyle: how the driver marks parameters; see `render`.
     :param one_in_20: SQL condition that is true for a random row in 20.
     :param certain: which expressions are certain to mean the same in a query for many.
     :param over_network: whether statements and answers go over a connection to a server.
     """
 
-    backslash_escapes: bool
-    hash_comments: bool
     concatenate: Callable[[Sequence[Statement]], Statement]
     paramstyle: str
     one_in_20: str
     certain: Certain
-    names_in_double_quotes: bool = False
+    binds_literals: bool = False
     over_network: bool = True
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """How the engine tells words apart."""
+        return self.certain.lexicon
 
 
 def _mysql_concatenate(expressions: Sequence[Statement]) -> Statement:
@@ -81,16 +93,12 @@ def _joined(opening: str, expressions: Sequence[Statement], separator: str, clos
 
 
 MYSQL = Syntax(
-    backslash_escapes=True,
-    hash_comments=True,
     concatenate=_mysql_concatenate,
     paramstyle="pyformat",
     one_in_20="rand() < 0.05",
     certain=MYSQL_CERTAIN,
 )
 SQLITE = Syntax(
-    backslash_escapes=False,
-    hash_comments=False,
     concatenate=_standard_concatenate,
     paramstyle="named",
     one_in_20="abs(random() / 10) % 20 = 0",
@@ -98,13 +106,11 @@ SQLITE = Syntax(
     over_network=False,
 )
 POSTGRESQL = Syntax(
-    backslash_escapes=False,
-    hash_comments=False,
     concatenate=_standard_concatenate,
     paramstyle="format",
     one_in_20="random() < 0.05",
     certain=POSTGRESQL_CERTAIN,
-    names_in_double_quotes=True,
+    binds_literals=True,
 )
 
 
@@ -115,20 +121,152 @@ def substitute(clause: str, variables: Iterable[str], syntax: Syntax) -> Stateme
     :raises ClauseError: if a variable stands where no value can be bound.
     """
     known = frozenset(variables)
+    words = list(tokens(clause, syntax.lexicon))
     parts: list[Part] = []
-    for kind, token in _tokens(clause, syntax):
-        if kind == "variable":
-            _append_bare(parts, token, known)
-        elif kind == "text" or "$(" not in token:
-            parts.append(token)
-        elif kind == "comment":
-            parts.append(VARIABLE.sub("", token))
-        elif token[0] == "`" or (token[0] == '"' and syntax.names_in_double_quotes):
-            raise ClauseError("a variable can't be part of a quoted name; compare a column with it instead")
-        else:
-            parts.extend(_literal(token, known, syntax))
-    _reject_names(parts)
+    place = 0
+    try:
+        while place < len(words):
+            end = _end_of_literal(words, place, syntax)
+            parts += _parts_of(words, place, end, known, syntax)
+            place = end
+    except LiteralError as error:
+        raise ClauseError(str(error)) from None
     return tuple(parts)
+
+
+def _end_of_literal(words: Sequence[Token], place: int, syntax: Syntax) -> int:
+    """Return the place after the token at `place`; where literals that follow each other are one, after the last of them."""
+    end = place + 1
+    while words[place].kind is Kind.STRING and syntax.lexicon.joins_literals:
+        following = next((at for at in range(end, len(words)) if words[at].kind not in _SILENT), len(words))
+        if following == len(words) or words[following].kind is not Kind.STRING:
+            break
+        end = following + 1
+    return end
+
+
+def _parts_of(words: Sequence[Token], place: int, end: int, known: frozenset[str], syntax: Syntax) -> Iterable[Part]:
+    """Return what the token at `place`, or the literals up to `end`, become."""
+    word = words[place]
+    if word.is_open and not (word.kind is Kind.COMMENT and syntax.lexicon.comments_may_be_open):
+        raise ClauseError(_unfinished(word))
+    if word.kind is Kind.VARIABLE:
+        _refuse_as_part_of_a_name(words, place)
+        return [Parameter(word.text)] if word.text in known else []
+    if not any("$(" in one.text for one in words[place:end]):
+        _refuse_parameter(word, words[place + 1 : place + 2], syntax)
+        return ["".join(one.text for one in words[place:end])]
+    if word.kind is Kind.COMMENT:
+        return [VARIABLE.sub("", word.text)]
+    if word.kind is Kind.NAME and not (word.text[0] == '"' and syntax.lexicon.names_may_be_strings):
+        raise ClauseError("a variable can't be part of a quoted name; compare a column with it instead")
+    literals = [one for one in words[place:end] if one.kind in (Kind.STRING, Kind.NAME)]
+    for literal in literals:
+        refuse_digits(literal)
+        if any("$(" in piece for piece in VARIABLE.split(literal.text)[::2]):
+            raise ClauseError("a $( has no ); close it")
+    before, after = _around(words, place, end)
+    if syntax.binds_literals:
+        parts = _bound_literal(literals[0], known, before, after)
+    else:
+        parts = _literal(literals, known, syntax)
+        _refuse_typed(before, parts, syntax)
+    return [*_blank_between(words[place - 1 : place]), *parts, *_blank_between(words[end : end + 1])]
+
+
+def _around(words: Sequence[Token], place: int, end: int) -> tuple[list[Token], list[Token]]:
+    """Return the words before and after a literal, without blanks and comments."""
+    before = [word for word in words[:place] if word.kind not in _SILENT]
+    return before, [word for word in words[end:] if word.kind not in _SILENT]
+
+
+def _blank_between(neighbour: Sequence[Token]) -> list[str]:
+    """Return a blank where a word touches a literal, as it may."""
+    return [" "] if neighbour and neighbour[0].kind is Kind.WORD else []
+
+
+def _bound_literal(literal: Token, known: frozenset[str], before: Sequence[Token], after: Sequence[Token]) -> Statement:
+    """Return the parameter whose value is that of a literal with variables in it."""
+    previous = before[-1] if before else None
+    if previous is not None and (
+        previous.kind in (Kind.NAME, Kind.STRING)
+        or (previous.kind is Kind.WORD and previous.text.lower() not in BEFORE_A_LITERAL)
+    ):
+        raise ClauseError(
+            f"a variable can't be part of a literal behind {previous.text}; write cast('…' AS type), or '…'::type"
+        )
+    if after and after[0].text.lower() == "uescape":
+        raise ClauseError("a variable can't be part of a literal with UESCAPE; write the characters themselves")
+    read = postgresql_reader(literal)
+    pieces: list[str | Parameter] = []
+    for number, piece in enumerate(VARIABLE.split(inside(literal))):
+        if number % 2 == 0:
+            pieces += [read(piece)] if piece else []
+        elif piece in known:
+            pieces.append(Parameter(piece))
+    if not any(isinstance(piece, Parameter) for piece in pieces):
+        return (VARIABLE.sub("", literal.text),)
+    only = pieces[0] if len(pieces) == 1 else None
+    parameter = only if isinstance(only, Parameter) else Parameter(literal.text, tuple(pieces))
+    if literal.prefix.lower() == "n":
+        return ("CAST(", parameter, " AS bpchar)")
+    if needs_type(before, after, _calls(before)):
+        return ("CAST(", parameter, " AS text)")
+    return (parameter,)
+
+
+def _calls(before: Sequence[Token]) -> list[str]:
+    """Return the names of the functions whose parentheses are open after `before`; empty for parentheses of no function."""
+    calls: list[str] = []
+    for number, word in enumerate(before):
+        if word.text == "(":
+            calls.append(before[number - 1].text.lower() if number and before[number - 1].kind is Kind.WORD else "")
+        elif word.text == ")" and calls:
+            calls.pop()
+    return calls
+
+
+def _refuse_typed(before: Sequence[Token], parts: Statement, syntax: Syntax) -> None:
+    """Refuse a literal that is not one any more where only one can stand."""
+    previous = before[-1] if before else None
+    if previous is None:
+        return
+    if previous.kind is Kind.STRING:
+        raise ClauseError("a literal with a variable follows another; write one literal")
+    typed = previous.kind is Kind.WORD and previous.text.lower() in syntax.lexicon.typed_literals
+    if typed and len(parts) > 1:
+        raise ClauseError(
+            f"a variable can't be part of a literal behind {previous.text}; write cast('…' AS {previous.text})"
+        )
+
+
+def _refuse_as_part_of_a_name(words: Sequence[Token], place: int) -> None:
+    """Refuse a bare variable that is glued to a name: values can be bound, tables and columns can't."""
+    neighbours = [*words[max(place - 1, 0) : place], *words[place + 1 : place + 2]]
+    if any(one.kind in (Kind.WORD, Kind.NAME) or one.text == "." for one in neighbours):
+        raise ClauseError(
+            f"$({words[place].text}) can't be part of a table's or column's name; compare a column with it"
+        )
+
+
+def _refuse_parameter(word: Token, after: Sequence[Token], syntax: Syntax) -> None:
+    """Refuse what the engine takes for a parameter of the administrator's own, which has no value."""
+    if word.kind is not Kind.SYMBOL or word.text not in syntax.lexicon.parameter_marks:
+        return
+    if word.text == "?" or (after and after[0].kind is Kind.WORD):
+        raise ClauseError(f"{word.text} stands for a parameter, which has no value here; write a literal or $(…)")
+
+
+def _unfinished(word: Token) -> str:
+    if word.kind is Kind.VARIABLE:
+        return "a $( has no ); close it"
+    if word.kind is Kind.COMMENT:
+        return "a /* has no */; close it"
+    quote = word.prefix if word.prefix.startswith("$") else word.text[len(word.prefix)]
+    return f"a {quote} has no counterpart; close it"
+
+
+_SILENT = (Kind.BLANK, Kind.COMMENT)
 
 
 def unknown_variables(clause: str, variables: Iterable[str]) -> list[str]:
@@ -156,97 +294,47 @@ def render(statement: Statement, paramstyle: str) -> str:
 
 def shown(statement: Statement, values: Mapping[str, Any]) -> str:
     """Return `statement` for a trace: parameters as ``$(name)``, followed by the values in `values`."""
-    text = "".join(f"$({part.name})" if isinstance(part, Parameter) else part for part in statement)
+    text = "".join(_shown(part) if isinstance(part, Parameter) else part for part in statement)
     return " ".join([text, *(f"{name}={value!r}" for name, value in values.items())])
 
 
-def _tokens(clause: str, syntax: Syntax) -> Iterable[tuple[str, str]]:
-    """Yield what `clause` consists of: (text | quoted | comment | variable, token)."""
-    position = 0
-    while position < len(clause):
-        start = position
-        character = clause[position]
-        if character in "'\"`":
-            position = _end_of_quoted(clause, position, syntax.backslash_escapes and character != "`")
-            yield "quoted", clause[start:position]
-        elif clause.startswith("/*", position):
-            end = clause.find("*/", position + 2)
-            position = len(clause) if end < 0 else end + 2
-            yield "comment", clause[start:position]
-        elif re.match(r"--(\s|$)", clause[position : position + 3]) or (character == "#" and syntax.hash_comments):
-            position = len(clause)
-            yield "comment", clause[start:]
-        elif clause.startswith("$(", position):
-            variable = VARIABLE.match(clause, position)
-            if variable is None:
-                raise ClauseError("a $( has no ); close it")
-            position = variable.end()
-            yield "variable", variable[1]
-        else:
-            position += 1
-            while position < len(clause) and clause[position] not in "'\"`/-#$":
-                position += 1
-            yield "text", clause[start:position]
+def _shown(parameter: Parameter) -> str:
+    return parameter.name if parameter.pieces else f"$({parameter.name})"
 
 
-def _end_of_quoted(clause: str, position: int, backslash_escapes: bool) -> int:
-    """Return the position after the literal or name that begins at `position`."""
-    quote = clause[position]
-    position += 1
-    while position < len(clause):
-        if clause[position] == "\\" and backslash_escapes:
-            position += 2
-        elif clause[position] != quote:
-            position += 1
-        elif clause[position + 1 : position + 2] == quote:
-            position += 2
-        else:
-            return position + 1
-    raise ClauseError(f"a {quote} has no counterpart; close it")
-
-
-def _append_bare(parts: list[Part], name: str, known: frozenset[str]) -> None:
-    if name in known:
-        parts.append(Parameter(name))
-
-
-def _literal(token: str, known: frozenset[str], syntax: Syntax) -> Statement:
-    """Return the expression of a string literal that has variables in it."""
+def _literal(literals: Sequence[Token], known: frozenset[str], syntax: Syntax) -> Statement:
+    """Return the expression of string literals, the first of which has the prefix of all, that have variables in them."""
+    prefix = literals[0].prefix
     expressions: list[Statement] = []
-    pieces = VARIABLE.split(token[1:-1])
-    for number, written in enumerate(pieces):
-        piece = written
-        if number % 2:
-            if piece in known:
-                expressions.append((Parameter(piece),))
-            continue
-        if "$(" in piece:
-            raise ClauseError("a $( has no ); close it")
-        if syntax.backslash_escapes and number < len(pieces) - 1 and (len(piece) - len(piece.rstrip("\\"))) % 2:
-            # A backslash before the variable escaped its "$", which is nothing special.
-            piece = piece[:-1]
-        if piece:
-            expressions.append((_single_quoted(piece, token[0]),))
+    for literal in literals:
+        pieces = VARIABLE.split(inside(literal))
+        for number, written in enumerate(pieces):
+            piece = written
+            if number % 2:
+                if piece in known:
+                    expressions.append((prefix, Parameter(piece)) if prefix else (Parameter(piece),))
+                continue
+            escapes = "" in syntax.lexicon.escaping
+            if escapes and number < len(pieces) - 1 and (len(piece) - len(piece.rstrip("\\"))) % 2:
+                # A backslash before the variable escaped its "$", which is nothing special.
+                piece = piece[:-1]
+            if piece:
+                expressions.append((prefix + _single_quoted(piece, literal.text[len(literal.prefix)], escapes),))
     if not expressions:
-        return ("''",)
+        return (f"{prefix}''",)
     return expressions[0] if len(expressions) == 1 else syntax.concatenate(expressions)
 
 
-def _single_quoted(raw: str, quote: str) -> str:
+def _single_quoted(raw: str, quote: str, escapes: bool) -> str:
     """Return the inside of a literal in single quotes; a name in double quotes would be one in standard SQL."""
     if quote == '"':
-        raw = re.sub(r"(?<!\\)'", "''", raw.replace('""', '"'))
+        raw = raw.replace('""', '"')
+        raw = (
+            _ESCAPED_OR_QUOTE.sub(lambda one: "''" if one[0] == "'" else one[0], raw)
+            if escapes
+            else raw.replace("'", "''")
+        )
     return f"'{raw}'"
 
 
-def _reject_names(parts: Sequence[Part]) -> None:
-    """Refuse a bare variable that is glued to a name: values can be bound, tables and columns can't."""
-    for number, part in enumerate(parts):
-        if not isinstance(part, Parameter):
-            continue
-        before = parts[number - 1] if number else ""
-        after = parts[number + 1] if number + 1 < len(parts) else ""
-        if (isinstance(before, str) and re.search(r"[\w.]$", before)) or (
-            isinstance(after, str) and re.match(r"[\w.]", after)
-        ):
-            raise ClauseError(f"$({part.name}) can't be part of a table's or column's name; compare a column with it")
+_ESCAPED_OR_QUOTE = re.compile(r"\\.|'", re.DOTALL)

@@ -47,6 +47,12 @@ class Lexicon:
     :param line_comment: matches the beginning of a comment that ends with the line.
     :param nested_comments: whether a comment can contain another.
     :param dollar_quotes: whether ``$tag$…$tag$`` is a string literal.
+    :param code_comment: matches the beginning of a comment whose text is run.
+    :param comments_may_be_open: whether a comment may go on to the end of the text.
+    :param joins_literals: whether literals that follow each other are one.
+    :param names_may_be_strings: whether what is in double quotes is a string where there is no such name.
+    :param typed_literals: words that make the literal behind them another type's.
+    :param parameter_marks: symbols that begin a parameter.
     """
 
     string_quotes: str
@@ -56,6 +62,12 @@ class Lexicon:
     line_comment: re.Pattern[str]
     nested_comments: bool = False
     dollar_quotes: bool = False
+    code_comment: re.Pattern[str] | None = None
+    comments_may_be_open: bool = False
+    joins_literals: bool = False
+    names_may_be_strings: bool = False
+    typed_literals: frozenset[str] = frozenset()
+    parameter_marks: str = ""
 
 
 VARIABLE = re.compile(r"\$\(([^)]*)\)")
@@ -75,6 +87,8 @@ def tokens(text: str, lexicon: Lexicon) -> Iterator[Token]:
 def _token(text: str, start: int, lexicon: Lexicon) -> tuple[Token, int]:
     if blanks := _BLANKS.match(text, start):
         return Token(Kind.BLANK, blanks[0]), blanks.end()
+    if lexicon.code_comment and (opening := lexicon.code_comment.match(text, start)):
+        return Token(Kind.SYMBOL, opening[0]), opening.end()
     if text.startswith("/*", start):
         end = _end_of_comment(text, start, lexicon.nested_comments)
         return Token(Kind.COMMENT, text[start : end or None], is_open=end == 0), end or len(text)
@@ -91,14 +105,14 @@ def _token(text: str, start: int, lexicon: Lexicon) -> tuple[Token, int]:
         end_of_token = len(text) if end < 0 else end + len(tag[0])
         return Token(Kind.STRING, text[start:end_of_token], tag[0], end < 0), end_of_token
     prefix = lexicon.prefix.match(text, start)
-    opening = prefix.end() if prefix else start
-    quote = text[opening : opening + 1]
+    at = prefix.end() if prefix else start
+    quote = text[at : at + 1]
     if quote and quote in lexicon.string_quotes + lexicon.name_quotes:
         is_string = quote in lexicon.string_quotes
-        before = text[start:opening]
+        before = text[start:at]
         folded = before.strip().lower()
         escapes = is_string and ("_" if folded.startswith("_") else folded) in lexicon.escaping
-        end = _end_of_quoted(text, opening, "]" if quote == "[" else quote, escapes)
+        end = _end_of_quoted(text, at, "]" if quote == "[" else quote, escapes)
         kind = Kind.STRING if is_string else Kind.NAME
         return Token(kind, text[start : end or None], before, end == 0), end or len(text)
     if word := _WORD.match(text, start):
@@ -142,6 +156,9 @@ MYSQL_LEXICON = Lexicon(
     # An introducer may have blanks behind it; the others are a part of the literal.
     prefix=re.compile(r"(?:_[a-z0-9]\w*\s*(?=['\"])|[nxb](?='))", re.IGNORECASE),
     line_comment=re.compile(r"#|--(?=[\s\x00-\x1f]|$)"),
+    code_comment=re.compile(r"/\*M?!\d*"),
+    joins_literals=True,
+    typed_literals=frozenset({"date", "time", "timestamp"}),
 )
 POSTGRESQL_LEXICON = Lexicon(
     string_quotes="'",
@@ -151,6 +168,7 @@ POSTGRESQL_LEXICON = Lexicon(
     line_comment=re.compile("--"),
     nested_comments=True,
     dollar_quotes=True,
+    parameter_marks="$",
 )
 SQLITE_LEXICON = Lexicon(
     string_quotes="'",
@@ -158,4 +176,7 @@ SQLITE_LEXICON = Lexicon(
     escaping=frozenset(),
     prefix=re.compile(r"x(?=')", re.IGNORECASE),
     line_comment=re.compile("--"),
+    comments_may_be_open=True,
+    names_may_be_strings=True,
+    parameter_marks="?:@$",
 )

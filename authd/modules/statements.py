@@ -24,6 +24,7 @@ class Prepared:
     """A statement, and its text as the driver takes it.
 
     :param names: of its parameters, each once.
+    :param made: what the parameters are made of that are no variables, by their names.
     :param order: the names again, as the parameters follow each other, for a driver that takes them so; ``None`` for one that
         takes them by name.
     :param marked: whether the last column of its answer is named `MARK`, and so the answer can be told from others.
@@ -33,6 +34,7 @@ class Prepared:
     text: str
     names: tuple[str, ...]
     order: tuple[str, ...] | None
+    made: Mapping[str, Sequence[str | Parameter]]
     marked: bool = False
 
     def arguments(self, values: Mapping[str, Any]) -> Mapping[str, Any] | Sequence[Any]:
@@ -44,8 +46,9 @@ def prepare(parts: Statement, syntax: Syntax, marked: bool = False) -> Prepared:
     """Return `parts` with all that has to be done once."""
     order = tuple(part.name for part in parts if isinstance(part, Parameter))
     names = tuple(dict.fromkeys(order))
-    text = render(parts, syntax.paramstyle)
-    return Prepared(parts, text, names, order if syntax.paramstyle == "format" else None, marked)
+    made = {part.name: part.pieces for part in parts if isinstance(part, Parameter) and part.pieces}
+    in_order = order if syntax.paramstyle == "format" else None
+    return Prepared(parts, render(parts, syntax.paramstyle), names, in_order, made, marked)
 
 
 def proof(syntax: Syntax) -> Prepared | None:

@@ -135,6 +135,30 @@ CLAUSES: dict[str, dict[str, str | None]] = {
     },
     "comment": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' /* it's for $(domain) */ AND 1"},
     "trailing comment": {"MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' -- it's for $(domain)"},
+    "introducer": {"MYSQL_SELECT_CLAUSE": f"{SELECT}_utf8mb4'$(local_part)@$(domain)'"},
+    "introducer and a blank": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}_utf8mb4 '$(local_part)@$(domain)' AND _latin1'$(service)'='imap'"
+    },
+    "introducer of bytes": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND _binary'$(service)' <> 'IMAP'"},
+    "literals that follow each other": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)' '@' \"$(domain)\" '' AND 'a' '$(service)'='aimap'"
+    },
+    "hexadecimal": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND X'696d6170'='$(service)' AND b'1'=1 AND 0x31='1'"},
+    "no blanks": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS}AND'$(service)'LIKE'imap'AND'x$(service)'LIKE'%imap'"},
+    "comment that is run": {
+        "MYSQL_SELECT_CLAUSE": f"{SELECT}'$(local_part)@$(domain)' /*!40000 AND '$(service)'='imap' */"
+    },
+    "comment that MariaDB runs": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} /*M!50000 AND 'x$(service)'='xpop3' */"},
+    "comment that is not run": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} /*!990000 AND '$(service)'='nosuch' */"},
+    "hint": {"MYSQL_SELECT_CLAUSE": BY_PARTS.replace("SELECT", "SELECT /*+ NO_ICP(`mailbox`) '$(domain)' */", 1)},
+    "comment with another's beginning": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} /* /* '$(domain)' */ AND 1"},
+    "comment of a hash": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} # it's '$(domain)"},
+    "two minus signs": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND 1--1=2"},
+    "comment marks in literals": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND '-- $(domain)' <> '/* # */'"},
+    "typed": {"MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND DATE'2020-01-02' < DATE '2020-01-03'"},
+    "marks of drivers": {
+        "MYSQL_SELECT_CLAUSE": f"{BY_PARTS} AND '%s :x ? %(domain)s $1' <> '$(service)' AND 7 % 2 = 1"
+    },
     "six columns": {
         "MYSQL_SELECT_CLAUSE": "SELECT username,password,clearpwd,uidnumber,gidnumber,homedir FROM mailbox "
         "WHERE username='$(local_part)@$(domain)'"
@@ -151,6 +175,20 @@ CLAUSES: dict[str, dict[str, str | None]] = {
     "empty login": {"MYSQL_SELECT_CLAUSE": BY_PARTS.replace("username,", "'',", 1)},
     "syntax error": {"MYSQL_SELECT_CLAUSE": "SELEC 1"},
 }
+
+BOUND = (
+    "introducer",
+    "national",
+    "literals",
+    "hexadecimal",
+    "no blanks",
+    "comment",
+    "hint",
+    "two minus",
+    "typed",
+    "marks",
+)
+
 
 ENUMERATIONS: dict[str, dict[str, str | None]] = {
     "clause": {"MYSQL_ENUMERATE_CLAUSE": LIST},
@@ -217,6 +255,24 @@ def test_select_clauses_find_the_same(pair: Pair, rc: str, settings: dict[str, s
         pre(b"\xbf\x27@x"),
         login("user", "secret", "pop3"),
     )
+
+
+def test_national_literals_find_the_same(pair: Pair, rc: str) -> None:
+    """But for a name that is none in the character set, which makes the query fail for Courier."""
+    clause = f"{SELECT}N'$(local_part)@$(domain)' AND n'$(service)'='imap'"
+    edit(pair.etc / "authmysqlrc", changed(rc, MYSQL_SELECT_CLAUSE=clause))
+    _same(pair, *(pre(user) for user in ODD_USERS))
+    assert exchange(pair.courier.socket, LOOKUP).startswith(b"UID=")
+
+
+@pytest.mark.parametrize("name", [name for name in CLAUSES if name.startswith(BOUND) and "not run" not in name])
+def test_these_clauses_find_somebody(pair: Pair, rc: str, name: str) -> None:
+    """What both fail at would be the same, too."""
+    edit(pair.etc / "authmysqlrc", changed(rc, **CLAUSES[name]))
+    service = "pop3" if name == "comment that MariaDB runs" else "imap"
+    courier, authd = pair.ask(pre(USER, service))
+    assert courier == authd
+    assert authd.startswith(b"UID=")
 
 
 @pytest.mark.parametrize("settings", ENUMERATIONS.values(), ids=ENUMERATIONS)
@@ -356,6 +412,10 @@ class TestDeliberateDifferences:
             f"{SELECT}`$(local_part)`",
             f"{SELECT}'$(local_part",
             f"{SELECT}'$(local_part)@$(domain)",
+            f"{SELECT}X'$(local_part)'",
+            f"{SELECT}b'$(local_part)'",
+            f"{BY_PARTS} AND DATE '20$(domain)' > 0",
+            f"{BY_PARTS} /* $(domain)",
         ],
     )
     def test_clauses_that_can_not_be_bound_are_refused(self, pair: Pair, rc: str, clause: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -82,6 +83,32 @@ def test_ids_are_read_the_same(pair: Pair, postgres: Postgres, number: str) -> N
 
 
 SELECT = "SELECT {} FROM mailbox WHERE username = '$(local_part)@$(domain)' AND '$(service)' <> 'x'"
+BY_PARTS = SELECT.format("username,password,clearpwd,uidnumber,gidnumber,homedir")
+LITERALS = {
+    "escapes": "E'it\\'s\\x2c\\101\\n\\u00e4$(service)' = U&'it''s,A\\000a\\00e4$(service)'",
+    "escapes alone": "E'\\t\\'' <> E'\\\\' AND '\\' <> '$(domain)'",
+    "unicode": "U&'\\0075$(domain)' = 'u$(domain)' AND U&'d!0061ta' UESCAPE '!' = 'data'",
+    "dollars": "$$it's $(service)$$ = 'it''s $(service)' AND $t$ $$ ' $t$ = ' $$ '' '",
+    "tagged": "$q$x$(service)$q$ <> 'y' AND $q$--$q$ = '--'",
+    "national": "N'$(service)  ' = '$(service)'",
+    "hexadecimal": "X'1f' = B'00011111' AND '$(service)' <> ''",
+    "casts": "'$(service)'::text <> 'x'::varchar AND '1'::int = 1 AND $$1$$::int = 1",
+    "cast of a made one": "('2020-01-0' || '1')::date = '2020-01-01' AND '$(service)x'::varchar(2) <> 'x'",
+    "any type": "concat('$(service)', '@') <> concat('', '$(domain)x') AND '$(service)' IS NOT NULL",
+    "formatted": "format('%s-%s', '$(service)', 'x$(domain)') LIKE '%-x%' AND count_of('$(domain)')",
+    "case": "CASE '$(service)' WHEN 'imap' THEN true ELSE false END",
+    "insensitive": "label = 'ANN@$(service)'",
+    "padded": "padded = '$(service) '",
+    "chosen": "chosen = '$(service)'",
+    "number": "number = '1$(service)'",
+    "no blanks": "'$(service)'LIKE'%'AND'x$(service)'LIKE'x%'",
+    "nested comment": "/* it's /* '$(domain)' */ $(domain) */ true",
+    "comment": "true -- it's $(domain)",
+    "comment without a blank": "true --it's $(domain)",
+    "hash": "1 # 2 = 3 AND '$(service)' <> ''",
+    "marks of drivers": "'%s :x ? %(domain)s' <> '$(service)' AND 7 % 2 = 1 AND '{\"a\":1}'::jsonb ? 'a'",
+    "backslash": "'\\$(domain)' LIKE '\\\\%'",
+}
 SETTINGS: dict[str, dict[str, str | None]] = {
     "no domain": {"DEFAULT_DOMAIN": None},
     "where": {"PGSQL_WHERE_CLAUSE": "options = '' AND name LIKE 'Some%'"},
@@ -115,6 +142,27 @@ SETTINGS: dict[str, dict[str, str | None]] = {
     "by parts": {"PGSQL_SELECT_CLAUSE": "SELECT '$(local_part)','','secret',1,2,'/home/$(domain)'"},
     "chatty": {"PGSQL_SELECT_CLAUSE": "SELECT '$(local_part)','','secret',1,2,'/h','','','$(service)' -- '$(domain)"},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _typed(postgres: Postgres, pair: Pair) -> None:
+    """Columns of types that a literal takes and an expression does not."""
+    postgres.execute(
+        "CREATE EXTENSION citext",
+        "CREATE TYPE choice AS ENUM ('imap', 'pop3')",
+        "ALTER TABLE mailbox ADD label citext DEFAULT 'ann@imap', ADD padded char(9) DEFAULT 'imap', "
+        "ADD chosen choice DEFAULT 'imap', ADD number varchar(9) DEFAULT '1imap'",
+        "CREATE FUNCTION count_of(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    )
+
+
+@pytest.mark.parametrize("name", LITERALS)
+def test_literals_find_the_same(pair: Pair, rc: str, name: str) -> None:
+    edit(pair.etc / "authpgsqlrc", changed(rc, PGSQL_SELECT_CLAUSE=f"{BY_PARTS} AND {LITERALS[name]}"))
+    for user in ("user@example.org", "it's@example.org", "back\\slash@example.org", "umläut@example.org", "nobody"):
+        courier, authd = pair.ask(pre(user))
+        assert authd == courier, user
+    assert exchange(pair.authd.socket, pre("user@example.org")).startswith(b"UID=")
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -198,6 +246,49 @@ def test_the_older_settings_of_the_connection_work(pair: Pair, rc: str, postgres
 
 class TestDeliberateDifferences:
     """Each of these is explained in docs/compatibility.md."""
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            *(
+                "X'$(domain)' = B'1'",
+                "B'$(domain)' = B'1'",
+                "date '$(domain)' > now()",
+                '"$(domain)" = 1',
+                "$1 = '$(domain)'",
+            ),
+            *(
+                "U&'d!0061$(domain)' UESCAPE '!' <> ''",
+                "$t$ $(domain)",
+                "E'$(domain)\\'",
+                "true /* /* */ $(domain)",
+                "N'$(domain",
+            ),
+        ],
+    )
+    def test_what_can_not_be_bound_is_refused(self, pair: Pair, rc: str, condition: str) -> None:
+        before = exchange(pair.authd.socket, pre("user@example.org"))
+        logged = len(pair.authd.logged())
+        clause = SELECT.format("username,password,clearpwd,1,2,homedir") + f" AND {condition}"
+        edit(pair.etc / "authpgsqlrc", changed(rc, PGSQL_SELECT_CLAUSE=clause))
+        assert exchange(pair.authd.socket, pre("user@example.org")) == before
+        assert re.search(r"authpgsqlrc:\d+: PGSQL_SELECT_CLAUSE: .*; .*stay in force", pair.authd.logged()[logged:])
+
+    def test_values_stay_what_they_are_in_literals_with_escapes(self, pair: Pair, rc: str) -> None:
+        """Courier pastes a value there that the server then unescapes, or that ends the literal."""
+        columns = "username,password,clearpwd,uidnumber,gidnumber,homedir"
+        clause = f"SELECT {columns} FROM mailbox WHERE username = E'$(local_part)@$(domain)'"
+        edit(pair.etc / "authpgsqlrc", changed(rc, PGSQL_SELECT_CLAUSE=clause))
+        courier, authd = pair.ask(pre("back\\slash@example.org"))
+        assert courier == b"FAIL\n"
+        assert authd.startswith(b"UID=")
+        clause = f"SELECT {columns} FROM mailbox WHERE username = $$$(local_part)@$(domain)$$"
+        edit(pair.etc / "authpgsqlrc", changed(rc, PGSQL_SELECT_CLAUSE=clause))
+        courier, authd = pair.ask(pre("it's@example.org"))
+        assert courier == b"FAIL\n"
+        assert authd.startswith(b"UID=")
+        courier, authd = pair.ask(pre("$$ OR $$a$$=$$a@$$"))
+        assert authd == b"FAIL\n"
 
     def test_services_are_bound(self, pair: Pair, rc: str) -> None:
         """Courier pastes the service into the clause as it is."""

@@ -82,6 +82,18 @@ def test_replies_are_the_same(pair: Pair, feed: object) -> None:
     assert different == []
 
 
+LITERALS = {
+    "hexadecimal": "X'69' = X'69' AND '$(service)' <> ''",
+    "double quotes": '"$(service)" <> \'x\' AND "it\'s ""$(service)" <> \'\'',
+    "names": "[username] <> '$(service)' AND `username` <> '$(service)' AND \"username\" <> 'x'",
+    "marks of drivers": "'%s :x ? @y $z' <> '$(service)' AND 7 % 2 = 1",
+    "no blanks": "'$(service)'LIKE'%'AND'x$(service)'LIKE'x%'",
+    "comment": "1 --it's $(domain)",
+    "comment without an end": "1 /* it's $(domain)",
+    "comment in a comment": "1 /* /* $(domain) */ AND 1",
+    "made number": "uidnumber < '99$(service)'",
+    "backslash": "'\\$(service)' LIKE '\\%'",
+}
 SETTINGS: dict[str, dict[str, str | None]] = {
     "concatenation": {"SQLITE_HOME_FIELD": "'/var/mailbox/'||homedir"},
     "literal ids": {"SQLITE_UID_FIELD": "2525", "SQLITE_GID_FIELD": "0"},
@@ -112,6 +124,17 @@ SETTINGS: dict[str, dict[str, str | None]] = {
     },
     "no file": {"SQLITE_DATABASE": "/nonexistent/accounts.db"},
 }
+
+
+@pytest.mark.parametrize("name", LITERALS)
+def test_literals_find_the_same(pair: Pair, rc: str, name: str) -> None:
+    columns = "username,password,clearpwd,uidnumber,gidnumber,homedir"
+    clause = f"SELECT {columns} FROM mailbox WHERE username='$(local_part)@$(domain)' AND {LITERALS[name]}"
+    edit(pair.etc / "authsqliterc", changed(rc, SQLITE_SELECT_CLAUSE=clause))
+    for user in ("user@example.org", "it's@example.org", "back\\slash@example.org", "umläut@example.org", "nobody"):
+        courier, authd = pair.ask(pre(user))
+        assert authd == courier, user
+    assert exchange(pair.authd.socket, pre("user@example.org")).startswith(b"UID=")
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -185,6 +208,17 @@ def test_password_changes_are_the_same(
 
 class TestDeliberateDifferences:
     """Each of these is explained in docs/compatibility.md."""
+
+    @pytest.mark.parametrize(
+        "condition", ["X'$(domain)' = 1", "[$(domain)] = 1", "? IS NULL", ":x IS NULL", "@x IS NULL", "$x = 1"]
+    )
+    def test_what_can_not_be_bound_is_refused(self, pair: Pair, rc: str, condition: str) -> None:
+        before = exchange(pair.authd.socket, pre("user@example.org"))
+        logged = len(pair.authd.logged())
+        clause = f"SELECT username,'','',1,2,homedir FROM mailbox WHERE username='$(local_part)' AND {condition}"
+        edit(pair.etc / "authsqliterc", changed(rc, SQLITE_SELECT_CLAUSE=clause))
+        assert exchange(pair.authd.socket, pre("user@example.org")) == before
+        assert "SQLITE_SELECT_CLAUSE: " in pair.authd.logged()[logged:]
 
     def test_concat_works(self, pair: Pair, rc: str) -> None:
         edit(pair.etc / "authsqliterc", changed(rc, SQLITE_HOME_FIELD="concat('/var/mailbox/',homedir)"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from authd.modules.sqltext import (
     MYSQL,
+    POSTGRESQL,
     SQLITE,
     ClauseError,
     Parameter,
@@ -133,3 +134,86 @@ def test_any_clause_is_a_statement_or_refused(clause: str) -> None:
         except ClauseError:
             continue
         assert all(part.name in KNOWN for part in statement if isinstance(part, Parameter))
+
+
+def names_of(clause: str, syntax: Syntax) -> tuple[str, ...]:
+    parts = substitute(clause, KNOWN, syntax)
+    return tuple(part.name for part in parts if isinstance(part, Parameter))
+
+
+@pytest.mark.parametrize(
+    ("clause", "expected"),
+    [
+        ("_utf8mb4'$(domain)'", "_utf8mb4?"),
+        ("_utf8mb4 'x$(domain)'", "concat(_utf8mb4 'x', _utf8mb4 ?)"),
+        ("N'$(domain)y'", "concat(N?, N'y')"),
+        ("'a' 'b$(domain)'", "concat('a', 'b', ?)"),
+        ("'$(domain)' /* x */ 'b'", "concat(?, 'b')"),
+        ("AND'$(domain)'AND", "AND ? AND"),
+        ("/*!40000 '$(domain)' */", "/*!40000 ? */"),
+        ("/*M!100100 $(domain)*/", "/*M!100100 ?*/"),
+        ("/*+ '$(domain)' */ 1", "/*+ '' */ 1"),
+        ("X'41' = b'1'", "X'41' = b'1'"),
+        ('"it\'s \\" $(domain)"', "concat('it''s \\\" ', ?)"),
+        ("DATE '$(domain)'", "DATE ?"),
+    ],
+)
+def test_literals_of_mysql(clause: str, expected: str) -> None:
+    assert text(clause)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("clause", "pieces"),
+    [
+        ("'x$(domain)y'", ("x", Parameter("domain"), "y")),
+        ("'it''s \\ $(domain)'", ("it's \\ ", Parameter("domain"))),
+        ("E'\\'\\x41\\u00e4$(domain)'", ("'A\u00e4", Parameter("domain"))),
+        ("E'\\xc3\\xa4$(domain)'", ("\u00e4", Parameter("domain"))),
+        ("U&'\\0041\\+01F600\\\\$(domain)'", ("A\U0001f600\\", Parameter("domain"))),
+        ("$q$ $$ ' $(domain)$q$", (" $$ ' ", Parameter("domain"))),
+    ],
+)
+def test_a_literal_of_postgresql_is_one_parameter(clause: str, pieces: tuple[str | Parameter, ...]) -> None:
+    [parameter] = [part for part in substitute(clause, KNOWN, POSTGRESQL) if isinstance(part, Parameter)]
+    assert parameter.pieces == pieces
+
+
+def test_a_parameter_of_postgresql_has_a_type_where_a_literal_has_one() -> None:
+    shown_text = shown(substitute("concat('$(domain)') || '$(domain)' || N'$(domain)' IS NULL", KNOWN, POSTGRESQL), {})
+    assert shown_text == "concat(CAST($(domain) AS text)) || $(domain) || CAST($(domain) AS bpchar) IS NULL"
+
+
+@pytest.mark.parametrize(
+    ("clause", "syntax"),
+    [
+        ("X'$(domain)'", MYSQL),
+        ("b'$(domain)'", MYSQL),
+        ("DATE 'x$(domain)'", MYSQL),
+        ("a /* $(domain)", MYSQL),
+        ("date '$(domain)'", POSTGRESQL),
+        ("X'$(domain)'", POSTGRESQL),
+        ("U&'$(domain)' UESCAPE '!'", POSTGRESQL),
+        ("U&'\\zz$(domain)'", POSTGRESQL),
+        ("'a' '$(domain)'", POSTGRESQL),
+        ("$t$ $(domain)", POSTGRESQL),
+        ("/* /* */ $(domain)", POSTGRESQL),
+        ("$1", POSTGRESQL),
+        ("[$(domain)]", SQLITE),
+        ("x'$(domain)'", SQLITE),
+        ("'a' '$(domain)'", SQLITE),
+        (":x = 1", SQLITE),
+        ("? = 1", SQLITE),
+    ],
+)
+def test_what_has_no_value_to_bind_is_refused(clause: str, syntax: Syntax) -> None:
+    with pytest.raises(ClauseError, match=r"; "):
+        substitute(clause, KNOWN, syntax)
+
+
+def test_comments_end_where_the_engine_ends_them() -> None:
+    assert names_of("/* '/* */ $(domain) */", MYSQL) == ("domain",)
+    assert names_of("/* '/* */ $(domain) */", POSTGRESQL) == ()
+    assert names_of("1 --'$(domain)", SQLITE) == ()
+    assert names_of("1 --$(domain)", POSTGRESQL) == ()
+    assert names_of("1 --$(domain)", MYSQL) == ("domain",)
+    assert names_of("1 # $(domain)", POSTGRESQL) == ("domain",)
