@@ -265,4 +265,4 @@ def test_check_looks_at_all_of_it(root: Path) -> None:
     # What the daemon could not read as that user, the check can't either.
     (root / "accounts.db").chmod(0o600)
     status, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
-    assert (status, "error: " in said and "unable to open database file" in said) == (1, True), said
+    assert (status, "error: " in said and "nobody can't read it" in said) == (1, True), said
