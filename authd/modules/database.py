@@ -74,7 +74,7 @@ class Database:
     def update(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Run a statement that may carry secrets, and return the number of rows that it matched.
 
-        :raises TemporaryFailure: as `rows`; what the server's message quotes is left out, since it may be a value.
+        :raises TemporaryFailure: as `rows`; what the server's message quotes is left out where it may be a value.
         """
         return self._run(statement, values, lambda cursor: int(cursor.rowcount), secret=True)
 
@@ -100,7 +100,7 @@ class Database:
                 detail = self._described(error)
                 self.close()
                 if not lost or fresh or time.monotonic() - started > 0.9 * self._timeout:
-                    if secret:
+                    if secret and not _quotes_names_alone(error):
                         # A value may have quotes in it, of either kind.
                         detail = re.sub(r"['\"].*['\"]", "'...'", detail, flags=re.DOTALL)
                     raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
@@ -164,6 +164,17 @@ class Database:
         except Exception as error:
             raise TemporaryFailure(Reason.UNREACHABLE, self._described(error)) from None
         return self._connection, True
+
+
+_MYSQL_NAMES = frozenset({1044, 1054, 1142, 1143, 1146, 1205, 1213, 1288, 1290, 1305, 1348, 1356, 1370, 1792})
+_PGSQL_NAMES = frozenset({"25006", "42501", "42703", "42P01", "42883", "55000", "0A000"})
+
+
+def _quotes_names_alone(error: Exception) -> bool:
+    """Tell whether an error is of a kind whose message quotes users, tables, columns and functions, and never a value."""
+    if getattr(error, "sqlstate", None) in _PGSQL_NAMES:
+        return True
+    return bool(error.args) and error.args[0] in _MYSQL_NAMES
 
 
 def _all_rows(cursor: Any) -> Sequence[Any]:
