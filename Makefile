@@ -47,8 +47,8 @@ demo: $(VENV)/installed
 
 setup: $(VENV)/installed-dev
 	tests/setup peers
-	$(BIN)/python -c 'import MySQLdb, ldap' 2>/dev/null || \
-		$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ldap,mysqlclient]' || test "$$(id -u)" -ne 0
+	$(BIN)/python -c 'import MySQLdb, ldap, nacl' 2>/dev/null || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ed25519,ldap,mysqlclient]' || test "$$(id -u)" -ne 0
 
 test: setup lint
 	tests/run $(TEST_ARGS)

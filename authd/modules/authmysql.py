@@ -6,8 +6,10 @@ import codecs
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import pymysql
@@ -23,6 +25,19 @@ from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import Surroundings, TemporaryFailure
+from authd.modules.mysqlplugins import plugin_advice
+from authd.modules.mysqltls import (
+    AUTHORITIES,
+    AUTHORITY,
+    CERTIFICATE,
+    CIPHER,
+    KEY,
+    TlsSettingError,
+    insistence,
+    tls_context,
+    unverified_context,
+    wants_tls,
+)
 from authd.modules.provers import MysqlProver
 from authd.modules.pymysqlrows import RowConnection
 from authd.modules.readable import is_readable
@@ -87,7 +102,31 @@ class AuthMysql(SqlModule):
                 f"{settings.file}: MYSQL_CHARACTER_SET: {wanted} is unknown, using {arguments['charset']}; "
                 "correct the name"
             )
-        return _mysqlclient(arguments) if self._uses_mysqlclient else RowConnection(**arguments)
+        local = "unix_socket" in arguments
+        tls = self._tls(settings, local)
+        try:
+            if self._uses_mysqlclient:
+                return _mysqlclient(arguments, settings, tls)
+            # Without a setting, a server elsewhere is asked whether it has TLS; over a socket that is not worth the time.
+            wished = tls or (None if local else unverified_context())
+            return RowConnection(tls=wished, needs_tls=tls is not None and not local, **arguments)
+        except Exception as error:
+            if words := plugin_advice(error, settings.values["MYSQL_USERNAME"], self._uses_mysqlclient):
+                raise TemporaryFailure(Reason.UNREACHABLE, words) from None
+            raise
+
+    def _tls(self, settings: SqlSettings, local: bool) -> SSLContext | None:
+        """Return the context that the TLS settings describe; ``None`` if there are none, or they do not matter.
+
+        :param local: whether the server is reached by a Unix socket.
+        """
+        try:
+            return tls_context(settings) if wants_tls(settings) else None
+        except TlsSettingError as error:
+            if local:
+                return None
+            where = f"{settings.file}:{settings.lines.get(error.setting, 0)}"
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{where}: {error}") from None
 
     def prover(self, settings: SqlSettings) -> MysqlProver:
         return MysqlProver(self.connect(settings), self.dialect())
@@ -143,7 +182,7 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
         "password": values["MYSQL_PASSWORD"],
         "database": values["MYSQL_DATABASE"],
         "charset": _character_set(settings),
-        "client_flag": values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS,
+        "client_flag": (values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS) & ~pymysql.constants.CLIENT.SSL,
         "connect_timeout": timeout,
         "read_timeout": timeout,
         "write_timeout": timeout,
@@ -159,28 +198,24 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
     else:
         arguments["host"] = host
         arguments["port"] = values["MYSQL_PORT"] or DEFAULT_PORT
-    tls = {
-        "key": values["MYSQL_SSL_KEY"],
-        "cert": values["MYSQL_SSL_CERT"],
-        "ca": values["MYSQL_SSL_CACERT"],
-        "capath": values["MYSQL_SSL_CAPATH"],
-        "cipher": values["MYSQL_SSL_CIPHER"],
-    }
-    if any(tls.values()):
-        # As Courier's client has it: the authority is verified where one is given, the host name is not.
-        arguments["ssl"] = {**{name: value for name, value in tls.items() if value}, "check_hostname": False}
-    elif "unix_socket" in arguments:
-        # Loading the system's authorities, in case that the server wants TLS, takes longer than all else of a connection.
-        arguments["ssl_disabled"] = True
     return arguments
 
 
-def _mysqlclient(arguments: Mapping[str, Any]) -> Any:
+def _mysqlclient(arguments: Mapping[str, Any], settings: SqlSettings, tls: SSLContext | None) -> Any:
     """Return a connection of mysqlclient's by PyMySQL's `arguments`."""
-    changed = {name: value for name, value in arguments.items() if name not in ("ssl_disabled", "conv", "ssl")}
-    if "ssl" in arguments:
-        changed["ssl"] = {name: value for name, value in arguments["ssl"].items() if name != "check_hostname"}
-    connection = importlib.import_module("MySQLdb").connect(**changed, conv={})
+    driver = importlib.import_module("MySQLdb")
+    more: dict[str, Any] = {"conv": {}}
+    with ExitStack() as stack:
+        if tls is not None:
+            names = {"ca": AUTHORITY, "capath": AUTHORITIES, "cert": CERTIFICATE, "key": KEY, "cipher": CIPHER}
+            given = {name: settings.values[setting] for name, setting in names.items()}
+            if not given["cert"]:
+                # As Courier has it, a key alone is nothing.
+                del given["key"]
+            more["ssl"] = {name: value for name, value in given.items() if value}
+            if "unix_socket" not in arguments:
+                more |= insistence(arguments, tls, driver.get_client_info(), stack)
+        connection = driver.connect(**{**arguments, **more})
     # As what is bound was decoded; the library's own choice is another for some character sets.
     connection.encoding = _encoding(arguments["charset"])
     return connection

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MYSQL: Sequence[tuple[str, str]] = (
+    (r"logs in by ", "do that, or name another user in MYSQL_USERNAME"),
+    (r"has no TLS", "give the server TLS, or take the MYSQL_SSL settings out"),
+    (r"MYSQL_SSL_\w+: ", "correct that setting, or let the daemon's user read its file"),
     (r"No such file or directory|\(2002\)", "start the database, or correct MYSQL_SOCKET"),
     (r"Permission denied", "let the daemon's user enter the directory of MYSQL_SOCKET"),
     (r"Connection refused|timed out|No route|unreachable", "start the database, or correct MYSQL_SERVER or MYSQL_PORT"),

@@ -17,6 +17,7 @@ from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CR, SERVER_STATUS
 from pymysql.err import OperationalError
 
+from authd.modules.mysqltls import require_tls
 from authd.modules.readable import is_readable
 
 BUFFER_BYTES = 65536
@@ -40,6 +41,16 @@ class RowConnection(Connection):
     _sock: Any
     _incoming: _Incoming
 
+    def __init__(self, *, tls: ssl.SSLContext | None = None, needs_tls: bool = False, **arguments: Any) -> None:
+        """Connect; see PyMySQL.
+
+        :param tls: the context for TLS; ``None`` not to use it.
+        :param needs_tls: whether to go on without if the server has none.
+        """
+        self._offered = tls
+        self._needs_tls = needs_tls
+        super().__init__(**arguments, ssl=tls if needs_tls else None, ssl_disabled=tls is None)
+
     def connect(self, sock: Any = None) -> None:
         """Connect; see PyMySQL."""
         super().connect(sock)
@@ -50,14 +61,13 @@ class RowConnection(Connection):
         self._rfile = io.BufferedReader(self._incoming, BUFFER_BYTES)
 
     def _create_ssl_ctx(self, options: Any) -> Any:
-        if options:
-            return super()._create_ssl_ctx(options)  # type: ignore[misc]
-        # TLS if the server offers it, with any certificate.  PyMySQL's own context loads the system's authorities, which
-        # takes longer than all else of a connection.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+        # Without options, TLS is used if the server offers it.
+        return super()._create_ssl_ctx(options) if options else self._offered  # type: ignore[misc]
+
+    def _request_authentication(self) -> None:
+        if self._needs_tls:
+            require_tls(self)
+        super()._request_authentication()  # type: ignore[misc]
 
     def has_unread(self) -> bool:
         """Tell, without waiting, whether there is anything to read: in the buffer, in the TLS layer, or in the socket."""

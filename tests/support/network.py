@@ -36,6 +36,8 @@ class Network(Service):
     :param questions: what a question has in it whose answer is changed.
     :ivar mangle: changes a piece of an answer.
     :ivar changed: how many pieces were changed.
+    :ivar greet: changes what a server says first.
+    :ivar asked: all that was said to the server.
     """
 
     def __init__(self, server: int, *questions: bytes) -> None:
@@ -45,6 +47,8 @@ class Network(Service):
         self.port: int = self._listener.getsockname()[1]
         self.mangle: Mangle = as_it_is
         self.changed = 0
+        self.greet: Callable[[bytes], bytes] = lambda greeting: greeting
+        self.asked = bytearray()
         self._ends, self._end = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -94,6 +98,7 @@ class _Pipe:
         for end in (self.client, self.server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._changes = False
+        self._silent = True
         self._late = b""
 
     def carry(self, sender: socket.socket) -> bool:
@@ -102,7 +107,11 @@ class _Pipe:
             said = sender.recv(65536)
             if not said:
                 return False
+            if sender is self.server and self._silent:
+                said = self._network.greet(said)
+            self._silent = False
             if sender is self.client:
+                self._network.asked += said
                 self._changes = self._network.is_changed(said)
                 self.client.sendall(self._late)
                 self._late = b""

@@ -1,0 +1,39 @@
+"""What to do about a database user who logs in by a plugin that the driver lacks."""
+
+from __future__ import annotations
+
+import re
+
+_MISSING = {
+    "pynacl": ("client_ed25519", "PyNaCl: pip install 'authd[ed25519]'"),
+    "cryptography": ("caching_sha2_password or sha256_password", "cryptography: pip install 'PyMySQL[rsa]'"),
+}
+"""By the package that PyMySQL misses: the plugin that needs it, and what to install."""
+
+_UNKNOWN = re.compile(r"[Aa]uthentication (?:plugin|method) '?b?'?([\w.-]+)")
+
+
+def plugin_advice(error: Exception, user: str, by_library: bool) -> str:
+    """Return what to do about an error of connecting; empty if a plugin is not why.
+
+    :param user: the database user.
+    :param by_library: whether mysqlclient was used, and not PyMySQL.
+    """
+    said = str(error)
+    if isinstance(error, RuntimeError):
+        for package, (plugin, install) in _MISSING.items():
+            if package in said:
+                return f"database user {user} logs in by {plugin}, which needs {install}"
+    number = error.args[0] if error.args else None
+    found = _UNKNOWN.search(said)
+    if number not in (2059, 2061, 1251) or found is None:
+        return ""
+    other = (
+        "install that plugin for the client library"
+        if by_library
+        else "set AUTHD_MYSQL_DRIVER to mysqlclient, whose library may know it"
+    )
+    return (
+        f"database user {user} logs in by {found[1]}, which the driver does not know ({number}); {other}, "
+        "or give the user another, such as mysql_native_password"
+    )
