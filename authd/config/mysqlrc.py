@@ -33,7 +33,8 @@ SETTINGS = (
         "MYSQL_SSL_CACERT",
         text,
         "",
-        "File with the authority that the server's certificate must come from. Any of these five means TLS or no connection; over a Unix socket, TLS if the server has it.",
+        "File with the authority that the server's certificate must come from. Any of these five means TLS or no "
+        "connection; over a Unix socket, TLS if the server has it.",
     ),
     Setting("MYSQL_SSL_CAPATH", text, "", "Directory with such authorities."),
     Setting("MYSQL_SSL_CIPHER", text, "", "TLS ciphers that are allowed, in OpenSSL's notation."),
