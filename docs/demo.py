@@ -60,9 +60,10 @@ def lay_out() -> None:
     """Make the directory with configuration and database anew."""
     shutil.rmtree(ROOT, ignore_errors=True)
     for name in ("etc", "run"):
-        (ROOT / name).mkdir(parents=True, mode=0o755)
+        (ROOT / name).mkdir(parents=True, mode=0o750)
     (ROOT / "etc" / "authdaemonrc").write_text(AUTHDAEMONRC.format(root=ROOT))
     (ROOT / "etc" / "authsqliterc").write_text(AUTHSQLITERC.format(root=ROOT))
+    (ROOT / "accounts.db").touch(mode=0o600)
     connection = sqlite3.connect(ROOT / "accounts.db")
     connection.execute(TABLE)
     for username, name, password in ACCOUNTS:

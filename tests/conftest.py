@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from authd.server import log
+from tests.support import passwords
 from tests.support.daemon import Authd
 from tests.support.mariadb import MariaDB
 from tests.support.postgres import PROGRAMS, Postgres
@@ -59,6 +62,31 @@ def _remove(config: pytest.Config) -> None:
     session: pytest.Session | None = config.pluginmanager.getplugin("session")
     if session is None or session.exitstatus == pytest.ExitCode.OK:
         shutil.rmtree(config.option.basetemp, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _passwords_of_this_module() -> None:
+    """Look for the passwords of this module's tests alone; what others made up may be a word of its logs."""
+    passwords.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_password_is_logged(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Look for passwords in what the test itself has logged; daemons' logs are searched when they are stopped."""
+    lines: list[str] = []
+
+    def recording(add: Callable[[Any, int, str], None]) -> Callable[[Any, int, str], None]:
+        def record(sink: object, level: int, line: str) -> None:
+            lines.append(line)
+            add(sink, level, line)
+
+        return record
+
+    monkeypatch.setattr(log._Stderr, "add", recording(log._Stderr.add))
+    monkeypatch.setattr(log._Syslog, "add", recording(log._Syslog.add))
+    yield
+    if request.node.get_closest_marker("logs_passwords") is None:
+        passwords.assert_none_in("\n".join(lines), "the log of the test's own process")
 
 
 @pytest.fixture(scope="session", autouse=True)

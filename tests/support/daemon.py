@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from tests.support import passwords
 from tests.support.processes import Service, end, wait_until
 
 BIN = Path(sys.executable).parent
@@ -22,6 +24,8 @@ def run_command(
     name: str, *words: str, typed: str = "", environment: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Run an installed command with `typed` at its standard input; return exit status, output and complaints."""
+    if name == "authtest" and "--password-stdin" in words:
+        passwords.use(*typed.splitlines())
     done = subprocess.run(
         [command(name), *words],
         input=typed,
@@ -60,6 +64,7 @@ class Authd(Service):
         self.socket = run / "socket"
         self.log = run.with_name(f"{run.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
+        self._may_log_passwords = False
 
     def start(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
         """Start the daemon, through the command `prefix` if there is one, and wait until all its workers serve."""
@@ -76,6 +81,7 @@ class Authd(Service):
 
     def launch(self, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
         """Start the daemon as `start` does, and wait for nothing."""
+        self._note_level()
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -92,6 +98,7 @@ class Authd(Service):
         :param settle: whether to wait until those of before are gone as well, who may still accept a client or two.
         """
         assert self.process is not None
+        self._note_level()
         before, workers = self.logged().count("INFO: ready"), set(self.workers())
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.logged().count("INFO: ready") > before, "authd has reloaded")
@@ -103,6 +110,16 @@ class Authd(Service):
         if self.process is not None:
             end(self.process)
             self.process = None
+            self._note_level()
+            if not self._may_log_passwords:
+                passwords.assert_none_in(self.logged(), str(self.log))
+
+    def _note_level(self) -> None:
+        """See whether the configuration has passwords logged, which holds for what is in the log from now on."""
+        file = self.etc / "authdaemonrc"
+        with suppress(OSError):
+            content = file.read_text(errors="replace")
+            self._may_log_passwords |= passwords.DEBUG_WITH_PASSWORDS.search(content) is not None
 
     def logged(self) -> str:
         """Return all that the daemon has logged."""

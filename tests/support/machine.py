@@ -13,6 +13,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from tests.support import passwords
 from tests.support.apart import APART
 from tests.support.processes import Service, end, wait_until
 
@@ -118,12 +119,14 @@ class Machine(Service):
     def stop(self) -> None:
         """End all that runs in it."""
         if self._process is not None:
+            journal = self._whole_journal()
             # Without its first process nothing of it is left.
             if self._init:
                 subprocess.run(["kill", "-KILL", str(self._init)], check=False, capture_output=True)
             end(self._process)
             self._process = None
             wait_until(lambda: self._with_control_groups(CLEAR).wait() == 0, "its control groups are empty")
+            passwords.assert_none_in(journal, "the machine's journal")
 
     def _with_control_groups(self, script: str, layout: str = "") -> subprocess.Popen[bytes]:
         """Run `script` where it sees this machine's control groups."""
@@ -163,6 +166,12 @@ class Machine(Service):
     def path(self, inside: str) -> Path:
         """Return where this test sees one of its files."""
         return Path(f"/proc/{self._init}/root{inside}")
+
+    def _whole_journal(self) -> str:
+        """Return what authd has logged; nothing where there is no journal any more."""
+        if not self.systemd or not self._init:
+            return ""
+        return self.run("journalctl", "-u", "authd", "-o", "cat", "--no-pager", check=False).stdout
 
     def _journal(self) -> str:
         return self.run("journalctl", "-n", "40", "--no-pager", check=False).stdout if self.systemd else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import smtplib
 from typing import Any
 
+from tests.support import passwords
+
 
 def connect(port: int) -> smtplib.SMTP:
     """Return a session on a loopback port, greeted."""
@@ -16,6 +18,7 @@ def connect(port: int) -> smtplib.SMTP:
 def try_login(session: smtplib.SMTP, mechanism: str, user: str, password: str) -> int:
     """Log in with one mechanism; return the server's code."""
     assert mechanism in session.esmtp_features["auth"].split()
+    passwords.use(password)
     session.user, session.password = user, password
     methods: dict[str, Any] = {
         "PLAIN": session.auth_plain,

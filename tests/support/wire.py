@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from tests.support import passwords
+
 REPLY_SECONDS = 20.0
 
 
@@ -62,6 +64,7 @@ def login(user: bytes | str, password: bytes | str, service: str = "imap") -> by
     """Return the bytes of an ``AUTH`` request of type ``login``."""
     user = user.encode() if isinstance(user, str) else user
     password = password.encode() if isinstance(password, str) else password
+    passwords.use(password)
     return auth(service.encode() + b"\nlogin\n" + user + b"\n" + password + b"\n")
 
 
@@ -79,4 +82,5 @@ def pre(user: bytes | str, service: str = "imap", modules: str = ".") -> bytes:
 def passwd(service: str, user: bytes | str, old: str, new: str) -> bytes:
     """Return the bytes of a ``PASSWD`` request."""
     user = user.encode() if isinstance(user, str) else user
+    passwords.use(old, new)
     return b"PASSWD %b\t%b\t%b\t%b\n" % (service.encode(), user, old.encode(), new.encode())
