@@ -98,7 +98,7 @@ class Dated(StubModule):
         if answer.outcome is not Outcome.OK:
             return answer
         if int(self._now[0] // DAY) % 2:
-            return reject(Reason.ACCOUNT_EXPIRED, answer.account)
+            answer = reject(Reason.ACCOUNT_EXPIRED, answer.account)
         return replace(answer, max_age=DAY - self._now[0] % DAY)
 
 
