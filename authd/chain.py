@@ -291,6 +291,7 @@ def surroundings_of(
         notice,
         trace,
         settings.decoys,
+        settings.libpq,
     )
 
 

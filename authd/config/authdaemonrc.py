@@ -5,8 +5,9 @@ Its lines are read in ``assignments.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,7 @@ class DaemonSettings:
     cache_size: int
     cache_modules: tuple[str, ...]
     ldap_options: Mapping[str, str]
+    libpq: Mapping[str, str] = field(repr=False)
     added_listeners: tuple[ListenerSettings, ...]
     user: str
     remarks: tuple[Problem, ...] = ()
@@ -322,7 +324,11 @@ def parse(content: str, file: Path) -> DaemonSettings:
     reading = read_assignments(content, file, table)
     problems = reading.problems
     seen: set[str] = set()
+    libpq: dict[str, str] = {}
     for given in reading.given:
+        if _LIBPQ.fullmatch(given.name) and "\0" not in given.value:
+            libpq[given.name] = given.value
+            continue
         setting = table.get(given.name)
         if setting is None:
             problems += _unknown(given, table, file)
@@ -374,6 +380,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         cache_size=values["AUTHD_CACHE_SIZE"],
         cache_modules=values["AUTHD_CACHE_MODULES"],
         ldap_options={name: value for name, value in values.items() if name.startswith("LDAP") and value},
+        libpq=libpq,
         added_listeners=values["AUTHD_LISTEN"],
         user=values["AUTHD_USER"],
         remarks=tuple(problems),
@@ -388,6 +395,9 @@ def _unknown(given: Given, table: Iterable[str], file: Path) -> Iterator[Problem
         mend = f"{hint}see docs/settings.md for the names"
         yield Problem(file, "unknown setting, without effect", mend, given.line, given.name, False)
 
+
+_LIBPQ = re.compile("PG[A-Z]+")
+"""Variables of PostgreSQL's library, which Courier's has in its environment too, since its start script sources this file."""
 
 _SURE = 0.85
 """How alike a name must be that may as well be another program's."""

@@ -135,7 +135,13 @@ SETTINGS = (
     Setting(
         "LDAP_DEREF", _dereferencing, "never", "When aliases are followed: `never`, `searching`, `finding`, `always`."
     ),
-    Setting("LDAP_TLS", _flag, False, "1 changes a connection of `ldap://` to TLS before anything is said on it."),
+    Setting(
+        "LDAP_TLS",
+        _flag,
+        False,
+        "1 changes a connection of `ldap://` to TLS before anything is said on it. "
+        "Without this line, so does a file or cipher of LDAPTLS in authdaemonrc.",
+    ),
     Setting(
         "LDAP_EMAILMAP",
         text,

@@ -18,8 +18,10 @@ SETTINGS = (
         "PGSQL_CONNECTION",
         text,
         "",
-        "Connection string of PostgreSQL's library, such as `host=localhost user=mail password=…`; `host` may be the "
-        "directory of a Unix socket. What it says wins over the next five.",
+        "Connection string or URI of PostgreSQL's library, such as `host=localhost user=mail password=…`, "
+        "`postgresql://mail@localhost/mail` or `service=mail`; `host` may be the directory of a Unix socket, or a list. "
+        "What it says wins over the next six, which are not looked at beside a service. A certificate in it demands TLS "
+        "unless `sslmode` is there.",
         secret=True,
     ),
     Setting("PGSQL_HOST", text, "", "Host of the database server, or the directory of its Unix socket."),
@@ -27,7 +29,12 @@ SETTINGS = (
     Setting("PGSQL_USERNAME", text, "", "Database user."),
     Setting("PGSQL_PASSWORD", text, "", "Password of the database user.", secret=True),
     Setting("PGSQL_OPT", text, "", "Command-line options for the server's side of the connection."),
-    Setting("PGSQL_DATABASE", text, "", "Database; needed unless PGSQL_CONNECTION names it."),
+    Setting(
+        "PGSQL_DATABASE",
+        text,
+        "",
+        "Database; needed without PGSQL_CONNECTION, which may name another, and by default has that of the user's name.",
+    ),
     Setting("PGSQL_CHARACTER_SET", text, "", "Character set of the connection; empty for the database's own."),
     *shared_settings(PREFIX, DELIVERY),
 )
@@ -43,16 +50,17 @@ def load_pgsqlrc(file: Path) -> SqlSettings:
 
 def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> list[Problem]:
     problems = []
-    if not values["PGSQL_CONNECTION"] and not values["PGSQL_HOST"]:
+    # An empty string says what libpq's environment and defaults say; so does one without a database.
+    by_string = "PGSQL_CONNECTION" in lines
+    if not by_string and not values["PGSQL_HOST"]:
         problems.append(
             Problem(
                 file,
                 "neither this nor PGSQL_HOST is set",
                 "say how to connect, such as host=/run/postgresql user=mail",
-                lines.get("PGSQL_CONNECTION"),
-                "PGSQL_CONNECTION",
+                setting="PGSQL_CONNECTION",
             )
         )
-    if not values["PGSQL_DATABASE"] and "dbname" not in values["PGSQL_CONNECTION"]:
+    if not by_string and not values["PGSQL_DATABASE"]:
         problems.append(Problem(file, "not set", "name the database", lines.get("PGSQL_DATABASE"), "PGSQL_DATABASE"))
     return problems + port_problems(values, lines, file, "PGSQL_PORT")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.adapt import Dumper
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 
@@ -19,6 +17,7 @@ from authd.config.pgsqlrc import SETTINGS, load_pgsqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
+from authd.modules.pgsqlconnect import connection_parameters, environment
 from authd.modules.provers import PostgresqlProver
 from authd.modules.readable import is_readable
 from authd.modules.sql import HomelessLogins
@@ -45,7 +44,7 @@ class AuthPgsql(HomelessLogins):
     def parse(self, file: Path) -> SqlSettings:
         settings = load_pgsqlrc(file)
         try:
-            _connection_parameters(settings)
+            connection_parameters(settings, self._surroundings.timeout)
         except psycopg.ProgrammingError as error:
             # What it quotes may be the password.
             words = str(error).partition('"')[0].strip()
@@ -53,7 +52,7 @@ class AuthPgsql(HomelessLogins):
                 Problem(
                     file,
                     f"not a connection string: {words}",
-                    "write name=value pairs, a value with blanks in single quotes",
+                    "write name=value pairs, a value with blanks in single quotes, or a URI",
                     settings.lines.get("PGSQL_CONNECTION"),
                     "PGSQL_CONNECTION",
                 )
@@ -65,15 +64,15 @@ class AuthPgsql(HomelessLogins):
 
     def connect(self, settings: SqlSettings) -> psycopg.Connection[Any]:
         timeout = self._surroundings.timeout
-        parameters = {"connect_timeout": timeout, **_connection_parameters(settings)}
-        connection = _Connection.connect(
-            # Whole statements each time: what is prepared would be outlived by an altered table.
-            "",
-            autocommit=True,
-            prepare_threshold=None,
-            cursor_factory=_Cursor,
-            **parameters,
-        )
+        with environment(self._surroundings.libpq):
+            connection = _Connection.connect(
+                # Whole statements each time: what is prepared would be outlived by an altered table.
+                "",
+                autocommit=True,
+                prepare_threshold=None,
+                cursor_factory=_Cursor,
+                **connection_parameters(settings, timeout),
+            )
         try:
             connection.answer_seconds = timeout
             connection.adapters.register_dumper(bytes, _TextDumper)
@@ -130,40 +129,6 @@ class AuthPgsql(HomelessLogins):
             self._report(
                 f"{settings.file}: PGSQL_CHARACTER_SET: {error.diag.message_primary}, using {used.decode()}; correct the name"
             )
-
-
-def _connection_parameters(settings: SqlSettings) -> dict[str, Any]:
-    values = settings.values
-    single = {
-        "host": values["PGSQL_HOST"],
-        "port": values["PGSQL_PORT"],
-        "user": values["PGSQL_USERNAME"],
-        "password": values["PGSQL_PASSWORD"],
-        "options": values["PGSQL_OPT"],
-        "dbname": values["PGSQL_DATABASE"],
-    }
-    return {
-        **{name: value for name, value in single.items() if value},
-        **{name: value for name, value in _parsed(values["PGSQL_CONNECTION"]).items() if value is not None},
-    }
-
-
-def _parsed(connection: str) -> dict[str, Any]:
-    """Return the parameters of a connection string.
-
-    :raises psycopg.ProgrammingError: if libpq can't parse it, without the parts that libpq quotes: one may be the password.
-    """
-    try:
-        found = conninfo_to_dict(connection)
-    except psycopg.ProgrammingError as error:
-        said = re.sub(r'".*"', '"..."', str(error).strip().replace('"="', "="), flags=re.DOTALL)
-        raise psycopg.ProgrammingError(f"PGSQL_CONNECTION: {said}") from None
-    if "@" in str(found.get("host") or ""):
-        # What libpq takes for the host begins with the rest of the password, and would be in every message.
-        raise psycopg.ProgrammingError(
-            "PGSQL_CONNECTION: the host has an @; write %40 for one in a user name or password"
-        )
-    return found
 
 
 def _number(column: bytes | None, reason: Reason) -> int:

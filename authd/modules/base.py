@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -41,6 +41,7 @@ class Surroundings:
     :param report: writes one line to the log, for a problem that the administrator must mend.
     :param notice: writes one line to the log, for what is good to know.
     :param trace: writes one line that only ``DEBUG_LOGIN=1`` shows, never given a secret; ``None`` where nobody reads it.
+    :param libpq: names and values of the variables of PostgreSQL's library, such as ``PGSERVICEFILE``, that authdaemonrc sets.
     :param decoys: schemes and costs of ``AUTHD_DECOY_HASH``; none to learn them from the accounts.
     """
 
@@ -53,6 +54,7 @@ class Surroundings:
     notice: Callable[[str], None]
     trace: Callable[[str], None] | None
     decoys: tuple[tuple[str, int], ...] = ()
+    libpq: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class TemporaryFailure(Exception):

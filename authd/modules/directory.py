@@ -241,9 +241,14 @@ class Directory:
                 files = ", ".join(f"{name} {self._tls[name]}" for name in _TLS_FILES if name in self._tls)
                 detail = f"TLS can't be set up with {files or 'the LDAPTLS settings'}"
                 raise TemporaryFailure(Reason.MISCONFIGURED, detail) from None
-        if settings.starts_tls:
+        if settings.starts_tls or self._means_tls(uri):
             connection.start_tls_s()
         return connection
+
+    def _means_tls(self, uri: str) -> bool:
+        """Tell whether certificates or ciphers in authdaemonrc mean TLS, where LDAP_TLS says neither yes nor no."""
+        is_open = uri.startswith("ldap://") and "LDAP_TLS" not in self._settings.lines
+        return is_open and any(name in self._tls for name in _TLS_FILES)
 
 
 def _found(entries: Sequence[Any]) -> list[Found]:

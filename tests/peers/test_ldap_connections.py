@@ -147,6 +147,21 @@ def test_starttls_that_fails_is_not_done_without(site: Authd, root: Path) -> Non
         assert exchange(site.socket, LOOKUP) == b""
 
 
+@pytest.mark.parametrize(("line", "is_open"), [(None, False), ("0", True), ("1", False)])
+def test_an_authority_means_tls_unless_the_file_says_no(
+    site: Authd, authority: Authority, root: Path, line: str | None, is_open: bool
+) -> None:
+    with _server(root / "server") as server:
+        _start(site, server.uri, {"LDAP_TLS": line}, LDAPTLS_CACERT=str(authority.certificate))
+        assert exchange(site.socket, LOOKUP).endswith(b"\n.\n") is is_open
+
+
+def test_an_authority_alone_is_enough_for_tls(site: Authd, authority: Authority, root: Path) -> None:
+    with _server(root / "server", authority, "ldap", "security ssf=64") as server:
+        _start(site, server.uri, {"LDAP_TLS": None}, LDAPTLS_CACERT=str(authority.certificate))
+        assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
+
+
 def test_the_next_server_is_asked_and_stays(site: Authd, root: Path) -> None:
     first, second = _server(root / "first"), _server(root / "second")
     with first, second:

@@ -108,8 +108,8 @@ class _Pipe:
             if not said:
                 return False
             if sender is self.server and self._silent:
+                self._silent = False
                 said = self._network.greet(said)
-            self._silent = False
             if sender is self.client:
                 self._network.asked += said
                 self._changes = self._network.is_changed(said)

@@ -1,0 +1,83 @@
+"""Where PGSQL_CONNECTION leads, by the rules of PostgreSQL's library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from authd.config.sqlrc import SqlSettings
+
+_OLDER = {
+    "host": "PGSQL_HOST",
+    "port": "PGSQL_PORT",
+    "user": "PGSQL_USERNAME",
+    "password": "PGSQL_PASSWORD",
+    "options": "PGSQL_OPT",
+    "dbname": "PGSQL_DATABASE",
+}
+"""Parameters, and the settings that have them in files of older builds."""
+
+_CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
+_SHORTEST_TIMEOUT = 2
+"""Seconds that libpq waits at least."""
+
+
+def connection_parameters(settings: SqlSettings, timeout: int) -> dict[str, Any]:
+    """Return the parameters of a connection.
+
+    :param timeout: seconds for all hosts together, where the string says nothing else.
+    :raises psycopg.ProgrammingError: if PGSQL_CONNECTION is no connection string; the text may quote a password.
+    """
+    values = settings.values
+    given = {name: value for name, value in conninfo_to_dict(values["PGSQL_CONNECTION"]).items() if value}
+    if "service" not in given:
+        # The file of a service has what the string lacks, which these would take the place of.
+        given = {**{name: values[setting] for name, setting in _OLDER.items() if values[setting]}, **given}
+    hosts = len(str(given.get("hostaddr") or given.get("host", "")).split(","))
+    if not _is_positive(given.get("connect_timeout", "")):
+        given["connect_timeout"] = max(_SHORTEST_TIMEOUT, timeout // hosts)
+    mode = _mode(given)
+    return {**given, "sslmode": mode} if mode else given
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have libpq see `variables`, which authdaemonrc sets, and no program that is started later."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _mode(given: Mapping[str, Any]) -> str:
+    """Return the ``sslmode`` that certificates in the string mean; empty if they leave it to libpq.
+
+    libpq's own default, ``prefer``, goes on in clear text if the server has no TLS, or another certificate.
+    """
+    said = given.get("sslmode", "") or os.environ.get("PGSSLMODE", "")
+    authority = given.get("sslrootcert", "")
+    if said == "require" and authority and authority != "system":
+        # The same, but that a file that is not there is an error.
+        return "verify-ca"
+    if said or "service" in given or not any(name in given for name in _CERTIFICATES):
+        return ""
+    if authority == "system":
+        return "verify-full"
+    return "verify-ca" if authority else "require"
+
+
+def _is_positive(seconds: Any) -> bool:
+    try:
+        return float(seconds) > 0
+    except ValueError:
+        return False
