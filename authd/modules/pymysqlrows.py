@@ -9,16 +9,16 @@ still coming) is left to PyMySQL, untouched: nothing is taken out of the buffer 
 from __future__ import annotations
 
 import io
+import select
 import socket
 import ssl
 from typing import Any
 
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import CR, SERVER_STATUS
-from pymysql.err import OperationalError
+from pymysql.err import InternalError, OperationalError
 
 from authd.modules.mysqltls import require_tls
-from authd.modules.readable import is_readable
 
 BUFFER_BYTES = 65536
 """More than the result of a batch has."""
@@ -27,9 +27,10 @@ _EOF = 0xFE
 _NULL = 0xFB
 _TWO_BYTES = 0xFC
 _MOST_COLUMNS = 0xFA
+_COMPUTED = b"\x03def\0\0\0"
 
-_UNTOLD = (None,) * 7
-"""Description of a column of which nothing is looked at."""
+_UNTOLD = ((None,) * 7,)
+"""Description of one column of which nothing is looked at."""
 
 Rows = tuple[tuple[bytes | None, ...], ...]
 
@@ -59,6 +60,10 @@ class RowConnection(Connection):
         # Counted as the socket's own `makefile` does, so that the descriptor lives as long as this does.
         self._sock._io_refs += 1
         self._rfile = io.BufferedReader(self._incoming, BUFFER_BYTES)
+        self._may_be_buffered = False
+        self._pending = getattr(self._sock, "pending", None)
+        self._poll = select.poll()
+        self._poll.register(self._sock.fileno(), select.POLLIN)
 
     def _create_ssl_ctx(self, options: Any) -> Any:
         # Without options, TLS is used if the server offers it.
@@ -71,13 +76,15 @@ class RowConnection(Connection):
 
     def has_unread(self) -> bool:
         """Tell, without waiting, whether there is anything to read: in the buffer, in the TLS layer, or in the socket."""
-        self._incoming.is_open = False
-        try:
-            buffered = self._rfile.peek(1)
-        finally:
-            self._incoming.is_open = True
-        pending = getattr(self._sock, "pending", None)
-        return bool(buffered) or (pending is not None and pending() > 0) or is_readable(self._sock.fileno())
+        if self._may_be_buffered:
+            self._incoming.is_open = False
+            try:
+                self._may_be_buffered = bool(self._rfile.peek(1))
+            finally:
+                self._incoming.is_open = True
+            if self._may_be_buffered:
+                return True
+        return bool(self._poll.poll(0)) or (self._pending is not None and self._pending() > 0)
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
         try:
@@ -90,19 +97,29 @@ class RowConnection(Connection):
             ) from error
         found = None if unbuffered else read_rows(data)
         if found is None:
+            self._may_be_buffered = True
             affected: int = super()._read_query_result(unbuffered)  # type: ignore[misc]
+            self._reject_short_rows()
             return affected
         columns, rows, size = found
+        self._may_be_buffered = len(data) > size
         self._rfile.read(size)
         result = MySQLResult(self)
         result.connection = None
         result.has_next = False
         result.field_count = columns
-        result.description = (*(_UNTOLD,) * (columns - 1), (last_name(data, columns), *_UNTOLD[1:]))
+        result.description = (*_UNTOLD * (columns - 1), (last_name(data, columns), *_UNTOLD[0][1:]))
         result.rows = rows
         result.affected_rows = len(rows)
         self._result = result
         return len(rows)
+
+    def _reject_short_rows(self) -> None:
+        """Raise if a row has fewer columns than the result: PyMySQL takes what there is."""
+        result = self._result
+        columns = result.field_count
+        if any(len(row) != columns for row in result.rows or ()):
+            raise InternalError("a row has not as many columns as the result")
 
 
 class _Incoming(socket.SocketIO):
@@ -156,20 +173,16 @@ def read_rows(data: bytes) -> tuple[int, Rows, int] | None:
 
 
 def last_name(data: bytes, columns: int) -> str:
-    """Return the name of the last of a result's columns, of which there are `columns`; `read_rows` found the result whole.
+    """Return the name of the last computed column of a result that `data` begins with.
 
-    A description begins with catalogue, schema, table, the table's own name, and the column's name, each after its length.
+    A description begins with catalogue, schema, table, the table's own name, and the column's name, each after its length.  A
+    computed column has no schema and no table.
+
+    :param columns: how many the result has.
     """
-    at = 5
-    for _ in range(columns - 1):
-        at += 4 + (data[at] | data[at + 1] << 8)
-    end = at + 4 + (data[at] | data[at + 1] << 8)
-    at += 4
-    for _ in range(4):
-        if at >= end:
-            return ""
-        at += 1 + data[at]
-    return data[at + 1 : at + 1 + data[at]].decode("utf-8", "replace") if at < end else ""
+    end = data.find(bytes((5, 0, 0, (columns + 2) & 0xFF, _EOF)))
+    at = data.rfind(_COMPUTED, 0, end) + len(_COMPUTED)
+    return data[at + 1 : at + 1 + data[at]].decode("utf-8", "replace")
 
 
 def _row(data: bytes, at: int, end: int) -> tuple[bytes | None, ...] | None:
