@@ -389,6 +389,12 @@ def parse(content: str, file: Path) -> DaemonSettings:
 
 def _unknown(given: Given, table: Iterable[str], file: Path) -> Iterator[Problem]:
     """Yield a remark on a setting that is not known, if it is likely to be meant for authd."""
+    if given.name.startswith("disable"):
+        # A shell takes it for a variable of its own, and a user who was to be kept out is let in.
+        what = "no setting, without effect; it seems to belong to DEFAULTOPTIONS"
+        mend = "write all options in one pair of quotes on one line"
+        yield Problem(file, what, mend, given.line, given.name, False)
+        return
     ours = given.name.startswith("AUTHD_")
     hint = suggestion(given.name, table) if ours else suggestion(given.name, table, _SURE)
     if ours or (hint and given.name not in _OF_OTHERS):

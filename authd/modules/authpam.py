@@ -75,8 +75,9 @@ class AuthPam(Module):
     def _checked(self, question: PamCheck, success: Reason) -> Inquiry[Answer]:
         if not SERVICE.fullmatch(question.service) or question.service.startswith(b"."):
             return reject(Reason.REFUSED, detail="the service can't be one of PAM's")
-        if any(b"\0" in text for text in (question.user, question.password, question.new or b"")):
-            return reject(Reason.REFUSED, detail="a NUL in a name or a password")
+        if any(b"\0" in text for text in (question.user, question.password, question.remote_ip, question.new or b"")):
+            # In the packet, what follows a NUL is the next field: behind the address, the new password.
+            return reject(Reason.REFUSED, detail="a NUL in a name, a password or an address")
         # Asked whether or not there is such a user, so that the time does not tell.
         result: PamResult = yield Ask(self, question)
         account: SystemAccount | None = yield Find(self, question.service, question.user)

@@ -168,7 +168,8 @@ def _account_in(reply: bytes) -> Account | None:
         # A system account may be told by its name alone.
         try:
             account.uid = pwd.getpwnam(os.fsdecode(account.username or b"")).pw_uid
-        except KeyError:
+        except (KeyError, ValueError):
+            # ValueError: no C string can have a NUL in it.
             raise TemporaryFailure(
                 Reason.QUERY_FAILED, "the program's reply has no UID, nor the USERNAME of one"
             ) from None

@@ -60,16 +60,20 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _mode(given: Mapping[str, Any]) -> str:
-    """Return the ``sslmode`` that certificates in the string mean; empty if they leave it to libpq.
+    """Return the ``sslmode`` that certificates in the string or the environment mean; empty if they leave it to libpq.
 
     libpq's own default, ``prefer``, goes on in clear text if the server has no TLS, or another certificate.
     """
-    said = given.get("sslmode", "") or os.environ.get("PGSSLMODE", "")
-    authority = given.get("sslrootcert", "")
+
+    def value_of(name: str) -> Any:
+        return given.get(name) or os.environ.get(f"PG{name.upper()}", "")
+
+    said = value_of("sslmode")
+    authority = value_of("sslrootcert")
     if said == "require" and authority and authority != "system":
         # The same, but that a file that is not there is an error.
         return "verify-ca"
-    if said or "service" in given or not any(name in given for name in _CERTIFICATES):
+    if said or "service" in given or not any(map(value_of, _CERTIFICATES)):
         return ""
     if authority == "system":
         return "verify-full"

@@ -230,7 +230,16 @@ def check_pid_file(file: Path, user: str) -> bool:
         status = status_of(file.name, directory)
         if status is not None:
             _check(file, status, _trusted(directory, user))
-    return running(file) is not None
+    descriptor = _open_to_read(file)
+    if descriptor is None:
+        return False
+    try:
+        if _is_locked(descriptor) or _writer(descriptor):
+            return True
+        _check_content(file, descriptor)
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _trusted(directory: int, user: str) -> Set[int]:
@@ -284,6 +293,14 @@ def _lock(file: Path, descriptor: int) -> None:
     pid = _writer(descriptor)
     if pid:
         raise AlreadyRunning(file, pid)
+    _check_content(file, descriptor)
+
+
+def _check_content(file: Path, descriptor: int) -> None:
+    """See that a file has a process id in it, or nothing.
+
+    :raises PidFileError: if it has something else.
+    """
     content = os.pread(descriptor, LONGEST + 1, 0)
     if len(content) > LONGEST or not (content.strip() == b"" or content.strip().isdigit()):
         raise PidFileError(file, "is not a pid file, by its content", "move it away")

@@ -74,6 +74,7 @@ def test_in_the_place_of_the_pid_file(mail_site: Authd, victim: Victim, plant: s
     pid = mail_site.run / "pid"
     PLANTS[plant](pid, victim.path)
     before = state_of(pid)
+    assert run_command("authd", "check", "--sysconfdir", str(mail_site.etc))[0] == 1
     for verb in ("start", "stop", "reload"):
         status, said = authdaemond(mail_site, verb)
         if verb == "stop" and plant in ("a huge file", "a file"):

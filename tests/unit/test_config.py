@@ -93,6 +93,12 @@ def test_ways_to_write_a_line(line: str, daemons: int) -> None:
         ),
         (MODULE + 'DEFAULTOPTIONS= "a=1"', {"default_options": b""}, "2: DEFAULTOPTIONS: without effect: a blank"),
         (MODULE + 'DEFAULTOPTIONS="a=1"\r\n', {"default_options": b"a=1"}, "2: lines end with CR LF"),
+        (
+            MODULE + "DEFAULTOPTIONS=\ndisableimap=1",
+            {"default_options": b""},
+            "3: disableimap: no setting, without effect",
+        ),
+        (MODULE + "DEFAULTOPTIONS=a=1, disablepop3=1", {"default_options": b"a=1,"}, "2: disablepop3: no setting"),
         (MODULE + 'DEFAULTOPTIONS="a=1\nb=2"', {"default_options": b"a=1"}, "2: DEFAULTOPTIONS: cut at the end"),
         (
             MODULE + "AUTHD_USR=mail",

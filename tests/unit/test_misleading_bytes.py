@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from authd.account import Account, Entry, until_end, until_listed_end
 from authd.chain import Chain
+from authd.modules.authpam import AuthPam
 from authd.modules.inquiry import Check, Inquiry
+from authd.modules.pamtransaction import PamCheck
 from authd.outcome import Answer, Outcome, Reason
 from authd.protocol.authdaemond import AuthdaemondConversation
 from authd.protocol.client import decode_account, decode_enumeration
@@ -25,7 +27,7 @@ from authd.protocol.saslauthd import SaslauthdConversation
 from authd.server.cuts import MAX_WARNINGS, Cuts
 from authd.together import settle_one
 from tests.support.conversation import terms
-from tests.support.stub import StubModule
+from tests.support.stub import StubModule, surroundings
 from tests.support.wire import auth
 
 TEXTS = ("username", "home", "address", "name", "maildir", "quota", "options", "crypt", "clear")
@@ -232,3 +234,13 @@ def test_no_protocol_finds_such_a_user(kind: type[Conversation], said: bytes) ->
     told += conversation.take_output()
     assert re.fullmatch(rb"(CONT\t1\t\S*\n)?(FAIL(\t.*)?|NOTFOUND\t1)\n|\0\x02NO", told)
     assert module.asked == 0
+
+
+@pytest.mark.parametrize("address", [b"192.0.2.1\0new", b"192.0.2.1\0", b"\0a\0b"])
+def test_an_address_is_no_new_password_to_pam(monkeypatch: pytest.MonkeyPatch, address: bytes) -> None:
+    """Dovecot's ``rip=`` and saslauthd's fields can carry a NUL."""
+    asked: list[PamCheck] = []
+    module = AuthPam(surroundings())
+    monkeypatch.setattr(module, "ask_each", asked.extend)
+    answer = settle_one(module.login(b"imap", b"user", b"password", address))
+    assert (answer.outcome, answer.reason, asked) == (Outcome.REJECT, Reason.REFUSED, [])

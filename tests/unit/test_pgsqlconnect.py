@@ -91,6 +91,25 @@ def test_the_mode_of_the_environment_counts(tmp_path: Path) -> None:
         assert "sslmode" not in parameters(tmp_path, CONNECTION="host=h sslrootcert=/ca")
 
 
+@pytest.mark.parametrize(
+    ("variables", "connection", "mode"),
+    [
+        ({"PGSSLROOTCERT": "/ca"}, "host=h", "verify-ca"),
+        ({"PGSSLROOTCERT": "/ca", "PGSSLMODE": "require"}, "host=h", "verify-ca"),
+        ({"PGSSLROOTCERT": "/ca", "PGSSLMODE": "prefer"}, "host=h", None),
+        ({"PGSSLROOTCERT": "/ca"}, "host=h sslmode=disable", "disable"),
+        ({"PGSSLCERT": "/c", "PGSSLKEY": "/k"}, "host=h", "require"),
+        ({"PGSSLCRL": "/crl"}, "host=h", "require"),
+        ({"PGSSLROOTCERT": ""}, "host=h", None),
+    ],
+)
+def test_a_certificate_of_the_environment_means_tls_too(
+    tmp_path: Path, variables: dict[str, str], connection: str, mode: str | None
+) -> None:
+    with environment(variables):
+        assert parameters(tmp_path, CONNECTION=connection).get("sslmode") == mode
+
+
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "before")
     monkeypatch.delenv("PGPASSWORD", raising=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from authd.modules.authpipe import AuthPipe
+from authd.modules.base import TemporaryFailure
 from authd.outcome import Answer, Outcome, Reason
 from authd.together import settle_one
 from tests.support.stub import surroundings
@@ -58,6 +59,16 @@ def test_a_reply_that_comes_twice_is_no_reply_to_the_next_request(module: AuthPi
         account = module.find(b"imap", b"u%d" % number)
         assert account is not None
         assert account.home == b"/u%d" % number
+    module.close()
+
+
+@pytest.mark.parametrize("name", ["no\\000body", "no-such-user", ""])
+def test_the_name_of_no_system_account_is_a_temporary_failure(module: AuthPipe, tmp_path: Path, name: str) -> None:
+    (tmp_path / "authProg").write_text(
+        f"#!/bin/sh\nread -r line; printf 'USERNAME={name}\\nHOME=/h\\n.\\n'; read -r line\n"
+    )
+    with pytest.raises(TemporaryFailure, match="no UID"):
+        module.find(b"imap", b"user")
     module.close()
 
 
