@@ -17,7 +17,7 @@ from authd.config.pgsqlrc import SETTINGS, load_pgsqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.pgsqlconnect import connection_parameters, environment
+from authd.modules.pgsqlconnect import connection_parameters, environment, mode_beside_service
 from authd.modules.provers import PostgresqlProver
 from authd.modules.readable import is_readable
 from authd.modules.sql import HomelessLogins
@@ -64,7 +64,7 @@ class AuthPgsql(HomelessLogins):
 
     def connect(self, settings: SqlSettings) -> psycopg.Connection[Any]:
         timeout = self._surroundings.timeout
-        with environment(self._surroundings.libpq):
+        with environment(self._surroundings.libpq), environment(mode_beside_service(settings)):
             connection = _Connection.connect(
                 # Whole statements each time: what is prepared would be outlived by an altered table.
                 "",

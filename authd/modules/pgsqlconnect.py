@@ -40,8 +40,18 @@ def connection_parameters(settings: SqlSettings, timeout: int) -> dict[str, Any]
     hosts = len(str(given.get("hostaddr") or given.get("host", "")).split(","))
     if not _is_positive(given.get("connect_timeout", "")):
         given["connect_timeout"] = max(_SHORTEST_TIMEOUT, timeout // hosts)
-    mode = _mode(given)
+    mode = "" if "service" in given else _mode(given)
     return {**given, "sslmode": mode} if mode else given
+
+
+def mode_beside_service(settings: SqlSettings) -> dict[str, str]:
+    """Return the variable that says which TLS certificates mean, where a service is named whose file may say it itself.
+
+    libpq takes a parameter from the string, else from the service's file, else from the environment.
+    """
+    given = conninfo_to_dict(settings.values["PGSQL_CONNECTION"])
+    mode = _mode(given) if given.get("service") and not given.get("sslmode") else ""
+    return {"PGSSLMODE": mode} if mode else {}
 
 
 @contextmanager
@@ -73,7 +83,7 @@ def _mode(given: Mapping[str, Any]) -> str:
     if said == "require" and authority and authority != "system":
         # The same, but that a file that is not there is an error.
         return "verify-ca"
-    if said or "service" in given or not any(map(value_of, _CERTIFICATES)):
+    if said or not any(map(value_of, _CERTIFICATES)):
         return ""
     if authority == "system":
         return "verify-full"

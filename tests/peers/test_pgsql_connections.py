@@ -203,6 +203,22 @@ def test_a_certificate_means_tls(
     assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
 
 
+@pytest.mark.parametrize(("said", "goes_on"), [("", False), ("sslmode=prefer\n", True)])
+def test_a_certificate_beside_a_service_means_tls_unless_its_file_says_otherwise(
+    root: Path, server: Postgres, authority: Authority, said: str, goes_on: bool
+) -> None:
+    services = root / "services"
+    with Network(server.port) as network:
+        where = PAIRS.format(port=network.port).replace(" ", "\n")
+        services.write_text(f"[mail]\n{where}\ndbname=extmail\n{said}")
+        write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", PGSERVICEFILE=str(services))
+        rc = _rc(server.port, f"service=mail sslrootcert={authority.file}")
+        (root / "etc" / "authpgsqlrc").write_text(rc)
+        with Authd(root / "etc", root / "run") as site:
+            assert exchange(site.socket, LOOKUP).endswith(b"\n.\n") is goes_on
+        assert (b"extmail" in network.asked) is goes_on
+
+
 @pytest.mark.parametrize("mode", ["", "sslmode=require", "sslmode=verify-ca"])
 def test_an_authority_that_is_not_there_is_named(site: Authd, secure: Postgres, mode: str) -> None:
     connection = f"{PAIRS.format(port=secure.port)} sslrootcert=/nonexistent/ca.pem {mode}"

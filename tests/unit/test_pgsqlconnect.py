@@ -13,7 +13,7 @@ from authd.config.problem import ConfigError
 
 pytest.importorskip("psycopg")
 
-from authd.modules.pgsqlconnect import connection_parameters, environment
+from authd.modules.pgsqlconnect import connection_parameters, environment, mode_beside_service
 
 TABLE = "PGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD crypt\n"
 
@@ -108,6 +108,23 @@ def test_a_certificate_of_the_environment_means_tls_too(
 ) -> None:
     with environment(variables):
         assert parameters(tmp_path, CONNECTION=connection).get("sslmode") == mode
+
+
+@pytest.mark.parametrize(
+    ("connection", "wanted"),
+    [
+        ("service=s sslrootcert=/ca", {"PGSSLMODE": "verify-ca"}),
+        ("service=s sslrootcert=/ca sslmode=prefer", {}),
+        ("service=s", {}),
+        ("host=h sslrootcert=/ca", {}),
+    ],
+)
+def test_beside_a_service_the_mode_is_one_that_its_file_may_change(
+    tmp_path: Path, connection: str, wanted: dict[str, str]
+) -> None:
+    file = tmp_path / "authpgsqlrc"
+    file.write_text(f"{TABLE}PGSQL_CONNECTION {connection}\n")
+    assert mode_beside_service(load_pgsqlrc(file)) == wanted
 
 
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
