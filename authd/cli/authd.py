@@ -76,12 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check",
         parents=[everywhere],
-        help="read the configuration, connect, run the queries, and report each problem",
+        help="read the configuration, connect, prove the statements, and report each problem; change nothing",
     )
     doctor = commands.add_parser(
         "doctor", parents=[everywhere], help="tell whether a user can reach each socket, and what to do if not"
     )
-    doctor.add_argument("--as", dest="user", metavar="USER", help="the user; without it, who runs the command")
+    doctor.add_argument("--as", dest="user", metavar="USER", help="the user; without it, the one that runs the command")
     doctor.add_argument("--chroot", metavar="DIR", help="directory that the user's programs are locked into")
     doctor.add_argument("--socket", metavar="PATH", help="this socket alone")
     doctor.add_argument(

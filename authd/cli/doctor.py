@@ -43,7 +43,8 @@ class Choice:
         ]
         if not chosen:
             there = " ".join(f"{one.protocol}:{one.path}" for one in settings.listeners)
-            wanted = f"{self.protocol or 'socket'}{f':{self.socket}' if self.socket else ''}"
+            wanted = f"socket {self.socket}" if self.socket else "socket"
+            wanted += f" for {self.protocol}" if self.protocol else ""
             raise DoctorError(
                 f"{settings.file}: the daemon has no {wanted}; it has {there}; name one of these, or add it to AUTHD_LISTEN"
             )

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from authd.config.assignments import Given, as_shell, read_assignments, shown
-from authd.config.hints import read_hint
 from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
 from authd.config.logging import logger_options
 from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError, Problem
+from authd.config.rcfile import read_bytes
 from authd.config.setting import Setting, number_between, one_of, text, words
 from authd.config.shell import read_script
 from authd.numbers import atoi
@@ -308,10 +308,7 @@ def load_directory(file: Path) -> RunDirectory:
 
 
 def _read(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
+    return read_bytes(file).decode("utf-8", "surrogateescape")
 
 
 def parse(content: str, file: Path) -> DaemonSettings:

@@ -107,9 +107,19 @@ def _files(where: _Where, file: Path, value: str) -> list[tuple[Path, str]]:
     if where is _Where.KEY:
         return [(Path(value), "the key")]
     if where is _Where.ACCOUNTS:
-        return [(Path(value), "the passwords of all accounts")]
+        return [(Path(value), "the passwords of all accounts")] if _is_database(Path(value)) else []
     found = [(file, "the password")] if _IN_CONNECTION.search(value) else []
     return found + [(Path(path), "the secret") for path in _FILE_IN_CONNECTION.findall(value)]
+
+
+def _is_database(file: Path) -> bool:
+    """Tell whether there are accounts in a file; in one that is named by mistake, such as /etc/passwd, there are none."""
+    beginning = b"SQLite format 3\0"
+    try:
+        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+            return opened.read(len(beginning)) == beginning
+    except OSError:
+        return False
 
 
 def _readers(file: Path, status: os.stat_result, trusted: frozenset[int]) -> str:

@@ -74,7 +74,7 @@ def listeners(value: str) -> tuple[ListenerSettings, ...]:
 def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[ListenerSettings, ...]:
     """Return Courier's socket and the listeners of ``AUTHD_LISTEN``, which may give that very socket other properties.
 
-    :raises ValueError: if a path is not the only one, or Courier's socket is given another protocol.
+    :raises ValueError: if a path is not the only one, or belongs to something else of the daemon's.
     """
     added = tuple(listener.below(socket.parent) for listener in added)
     paths = [listener.path for listener in added]
@@ -84,6 +84,11 @@ def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[Lis
     first = next((listener for listener in added if listener.path == socket), default_listener(socket))
     if first.protocol != "authdaemond":
         raise ValueError(f"expected authdaemond at {socket}, which is Courier's socket")
+    if socket.with_name("pid") in paths:
+        raise ValueError(f"expected another path than {socket.with_name('pid')}, which is the pid file's")
+    control = socket.with_name("control")
+    if any(listener.path == control and listener.protocol != "control" for listener in added):
+        raise ValueError(f"expected control at {control}, which is the control socket's path")
     return (first, *(listener for listener in added if listener.path != socket))
 
 

@@ -6,6 +6,8 @@ first of two equal names counts.
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +29,26 @@ class Line:
     number: int
 
 
+def read_bytes(file: Path) -> bytes:
+    """Return what is in a configuration file, and never wait for the other end of a FIFO.
+
+    :raises ConfigError: if it can't be read, or is no regular file.
+    """
+    try:
+        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise ConfigError(Problem(file, "can't be read: not a regular file", "put a file in its place"))
+            return opened.read()
+    except OSError as error:
+        raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
+
+
 def read(file: Path) -> str:
     """Return the text of `file`; bytes that are not UTF-8 survive as surrogates.
 
     :raises ConfigError: if it can't be read, or is no text.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ConfigError(Problem(file, f"can't be read: {error.strerror}", read_hint(error, file))) from error
+    content = read_bytes(file)
     if b"\0" in content:
         number = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise ConfigError(Problem(file, "has a NUL byte", "save the file as UTF-8, without NUL bytes", number))

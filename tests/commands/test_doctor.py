@@ -177,10 +177,10 @@ class TestChoice:
     def test_none(self, patient: Authd) -> None:
         status, said = doctor(patient, "--socket", "/nonexistent")
         assert (status, len(said)) == (1, 1)
-        assert "the daemon has no socket:/nonexistent; it has authdaemond:/run/socket " in said[0]
+        assert "the daemon has no socket /nonexistent; it has authdaemond:/run/socket " in said[0]
         status, said = doctor(patient, "--protocol", "control")
         assert status == 1
-        assert "the daemon has no control; it has " in said[0]
+        assert "the daemon has no socket for control; it has " in said[0]
 
 
 class TestAdvice:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import require
 from tests.support.daemon import Authd, run_command
-from tests.support.sysconf import changed, ldaprc, mysqlrc, pgsqlrc, write_authdaemonrc
+from tests.support.sysconf import changed, ldaprc, mysqlrc, pgsqlrc, sqliterc, write_authdaemonrc
 
 SECRET = "Hunter2-seven"
 
@@ -194,6 +194,9 @@ class TestExposure:
         site.run.mkdir(mode=0o750)
         (root / "accounts.db").chmod(0o644)
         assert len(self.remarks(site.etc, "accounts.db, and the passwords of all accounts in it")) == 1
+        for other in ("/etc/passwd", "/tmp"):
+            (site.etc / "authsqliterc").write_text(sqliterc(Path(other)))
+            assert not self.remarks(site.etc, f"can read {other}")
         write_authdaemonrc(site.etc, site.run, "authuserdb")
         (site.etc / "userdbshadow.dat").touch(mode=0o644)
         assert len(self.remarks(site.etc, "userdbshadow.dat, and the passwords in it")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -390,6 +391,13 @@ def test_remarks_behind_values_are_found(name: str, value: str, leftover: str) -
         f'authmysqlrc:7: {name}: "{leftover}" seems to be a remark; put the remark on a line of its own that begins with #'
     ]
     assert not found[0].fatal
+
+
+@pytest.mark.parametrize("name", ["authdaemonrc", "authmysqlrc"])
+def test_a_fifo_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match=f"{name}: can't be read: not a regular file; put a file in its place"):
+        (authdaemonrc.load if name == "authdaemonrc" else load_mysqlrc)(tmp_path / name)
 
 
 def test_the_directory_is_found(tmp_path: Path) -> None:

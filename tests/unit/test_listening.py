@@ -61,6 +61,8 @@ def test_listeners() -> None:
         ("saslauthd:x dovecot-auth:x", "expected each path once, and /run/a/x is there twice"),
         ("saslauthd:x dovecot-auth:/run/a/x", "expected each path once"),
         ("saslauthd:socket", "expected authdaemond at /run/a/socket, which is Courier's socket"),
+        ("saslauthd:pid", "expected another path than /run/a/pid, which is the pid file's"),
+        ("saslauthd:control", "expected control at /run/a/control, which is the control socket's path"),
         (" ".join(f"saslauthd:{n}" for n in range(33)), "expected at most 32 listeners"),
     ],
 )
