@@ -104,21 +104,21 @@ def advice_on_column(missing: str, columns: Mapping[str, Sequence[str]]) -> str:
     if not names:
         return "correct the name"
     there_are = "; ".join(f"{table} has {_listed(some)}" for table, some in columns.items())
-    return f"{_nearest(missing, names) or 'name a column that there is'}; {there_are}"
+    return f"{_nearest(missing, names) or 'name a column that there is; '}{there_are}"
 
 
 def advice_on_table(missing: str, tables: Sequence[str]) -> str:
     """Return what to do about a table that there is not."""
     if not tables:
         return "create the table, or let the database user read it"
-    return f"{_nearest(missing, tables) or 'name a table that there is'}; there are {_listed(tables)}"
+    return f"{_nearest(missing, tables) or 'name a table that there is; '}there are {_listed(tables)}"
 
 
 def _nearest(missing: str, names: Sequence[str]) -> str:
     plain = missing.rpartition(".")[2].lower()
     by_folded = {name.lower(): name for name in names}
     near = difflib.get_close_matches(plain, by_folded, 1)
-    return f"did you mean {by_folded[near[0]]}?" if near else ""
+    return f"did you mean {by_folded[near[0]]}? " if near else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -340,7 +340,7 @@ def test_what_is_right_in_postgresql_is_ready(root: Path, box: Postgres, setting
         (
             {"PGSQL_HOME_FIELD": "hom"},
             "PGSQL_HOME_FIELD",
-            'column "hom" does not exist (42703); did you mean home?; box has',
+            'column "hom" does not exist (42703); did you mean home? box has',
         ),
         ({"PGSQL_HOME_FIELD": "b.hom", "PGSQL_USER_TABLE": "box b"}, "PGSQL_HOME_FIELD", "column b.hom does not exist"),
         ({"PGSQL_QUOTA_FIELD": "port"}, "PGSQL_QUOTA_FIELD", 'column "port" does not exist'),

@@ -91,7 +91,7 @@ COLUMNS = "username, password, clearpwd, name, uidnumber, gidnumber, homedir, ma
         (
             {"MYSQL_QUOTA_FIELD": "quotta"},
             "MYSQL_QUOTA_FIELD",
-            "looking up an account failed: Unknown column 'quotta' in 'SELECT' (1054); did you mean quota?; "
+            "looking up an account failed: Unknown column 'quotta' in 'SELECT' (1054); did you mean quota? "
             f"mailbox has {COLUMNS}",
         ),
         (
@@ -115,7 +115,7 @@ COLUMNS = "username, password, clearpwd, name, uidnumber, gidnumber, homedir, ma
         (
             {"MYSQL_USER_TABLE": "mailbx"},
             "MYSQL_USER_TABLE",
-            "Table 'extmail.mailbx' doesn't exist (1146); did you mean mailbox?; there are ",
+            "Table 'extmail.mailbx' doesn't exist (1146); did you mean mailbox? there are ",
         ),
         ({"MYSQL_HOME_FIELD": "nosuch(homedir)"}, "MYSQL_HOME_FIELD", "extmail.nosuch"),
         ({"MYSQL_GID_FIELD": "2525(id of the group)"}, "MYSQL_GID_FIELD", "You have an error in your SQL syntax"),
