@@ -28,7 +28,7 @@ MARKS = 16
 
 
 class StrayAnswer(Exception):
-    """The connection has bytes that answer no statement, or those of another one."""
+    """An answer is that of another statement."""
 
 
 class Database:
@@ -69,14 +69,36 @@ class Database:
 
         :raises TemporaryFailure: if the server can't be reached or refuses the query.
         """
-        return self._run(statement, values, _all_rows)
+        [rows] = self.rows_of_each(statement, [values])
+        return rows
+
+    def rows_of_each(self, statement: Prepared, each: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
+        """Return all rows of a query for each of several values; one proof is enough for all.
+
+        :raises TemporaryFailure: as `rows`, if it fails for one of them.
+        """
+
+        def ask(connection: Any, fresh: bool) -> list[Sequence[Any]]:
+            rows = [self._execute(connection, statement, values, _all_rows) for values in each]
+            # The first rows of a connection can be those of no other statement.
+            if not (fresh and len(each) == 1):
+                self._prove(connection, statement)
+            return rows
+
+        return self._run(ask)
 
     def update(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Run a statement that may carry secrets, and return the number of rows that it matched.
 
         :raises TemporaryFailure: as `rows`; what the server's message quotes is left out where it may be a value.
         """
-        return self._run(statement, values, lambda cursor: int(cursor.rowcount), secret=True)
+
+        def ask(connection: Any, _: bool) -> int:
+            matched = self._execute(connection, statement, values, lambda cursor: int(cursor.rowcount))
+            self._prove(connection, statement)
+            return matched
+
+        return self._run(ask, secret=True)
 
     def close(self) -> None:
         """Close the connection; the next statement makes a new one."""
@@ -86,12 +108,14 @@ class Database:
             if connection is not None:
                 connection.close()
 
-    def _run(self, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T], secret: bool = False) -> T:
+    def _run(self, ask: Callable[[Any, bool], T], secret: bool = False) -> T:
+        """Ask on the connection there is, or on a new one, of which `ask` is told."""
         started = time.monotonic()
         while True:
             connection, fresh = self._connected()
             try:
-                return self._answer(connection, fresh, statement, values, read)
+                self._reject_unread(connection)
+                return ask(connection, fresh)
             except TemporaryFailure:
                 self.close()
                 raise
@@ -103,28 +127,21 @@ class Database:
                     if secret and not _quotes_names_alone(error):
                         # A value may have quotes in it, of either kind.
                         detail = re.sub(r"['\"].*['\"]", "'...'", detail, flags=re.DOTALL)
-                    raise TemporaryFailure(Reason.UNREACHABLE if lost else Reason.QUERY_FAILED, detail) from None
+                    is_there = not lost or isinstance(error, StrayAnswer)
+                    raise TemporaryFailure(Reason.QUERY_FAILED if is_there else Reason.UNREACHABLE, detail) from None
                 self._notice(f"connection to the database was lost ({detail}), connecting again")
             except BaseException:
                 self.close()
                 raise
 
-    def _answer(
-        self,
-        connection: Any,
-        fresh: bool,
-        statement: Prepared,
-        values: Mapping[str, Any],
-        read: Callable[[Any], T],
-    ) -> T:
+    def _reject_unread(self, connection: Any) -> None:
         if self._has_unread(connection):
-            raise StrayAnswer("the server closed it, or said what no statement asked for")
-        answer = self._execute(connection, statement, values, read)
-        # The first rows of a connection can be those of no other statement.
-        is_proved = statement.marked or (fresh and read is _all_rows)
-        if self._proof is not None and not is_proved:
+            raise ConnectionError("the server closed it, or said what no statement asked for")
+
+    def _prove(self, connection: Any, statement: Prepared) -> None:
+        """Raise unless the answers up to that of `statement` are their statements' own."""
+        if self._proof is not None and not statement.marked:
             self._execute(connection, self._proof, {}, _all_rows)
-        return answer
 
     def _execute(self, connection: Any, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         text, mark = statement.text, ""

@@ -153,7 +153,7 @@ class SqlModule(Module):
                     else:
                         findings[place] = self._finding(query, rows)
         failure: TemporaryFailure | None = None
-        for place in alone:
+        for place in self._find_by_clause(alone, wanted, findings) if len(alone) > 1 else alone:
             service, user = wanted[place]
             try:
                 # Nobody waits for a database that is down once for every request.
@@ -162,6 +162,35 @@ class SqlModule(Module):
                 findings[place] = error
                 failure = error if error.reason is Reason.UNREACHABLE else None
         return findings
+
+    def _find_by_clause(
+        self,
+        places: Sequence[int],
+        wanted: Sequence[tuple[bytes, bytes]],
+        findings: list[Account | TemporaryFailure | None],
+    ) -> Sequence[int]:
+        """Put the `findings` of the administrator's clause into `places`; return the places to be asked for one by one."""
+        query = self._statements.select
+        if not isinstance(query, Clause):
+            return places
+        bound: dict[int, Mapping[str, Any]] = {}
+        for place in places:
+            with suppress(Unbindable):
+                bound[place] = self._values(query.one, *wanted[place])
+        for values in bound.values():
+            self._trace("query", query.one, values)
+        try:
+            rows_of_each: Sequence[Rows | TemporaryFailure] = self._database.rows_of_each(
+                query.one, list(bound.values())
+            )
+        except TemporaryFailure as failure:
+            if failure.reason is not Reason.UNREACHABLE:
+                # The query may fail for one user alone.
+                return list(bound)
+            rows_of_each = [failure] * len(bound)
+        for place, rows in zip(bound, rows_of_each, strict=True):
+            findings[place] = self._finding(query, rows)
+        return ()
 
     def _rows_of_many(
         self, query: Query, places: Sequence[int], wanted: Sequence[tuple[bytes, bytes]]
@@ -190,7 +219,7 @@ class SqlModule(Module):
         rows = self._rows(query.one, values)
         return self._account_of_rows(query, rows) if rows else None
 
-    def _finding(self, query: Query, rows: Rows | TemporaryFailure) -> Account | TemporaryFailure | None:
+    def _finding(self, query: Query | Clause, rows: Rows | TemporaryFailure) -> Account | TemporaryFailure | None:
         if isinstance(rows, TemporaryFailure):
             return rows
         try:
