@@ -174,8 +174,8 @@ class TestSqlite:
             check=False,
         )
         assert done.returncode == 1
-        what = f"read {database}" if closed == "file" else f"enter {directory}"
-        assert f"let the daemon's user {what} (ch" in done.stdout
+        assert f"error: {database}: the daemon's user nobody can't read it; chgrp a group of nobody" in done.stdout
+        assert f"and let nobody enter {directory}\n" in done.stdout
 
 
 WANTS_TLS = "the server wants TLS: set LDAP_TLS to 1, or ldaps:// in LDAP_URI, with LDAPTLS_CACERT in authdaemonrc"

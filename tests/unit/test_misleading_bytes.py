@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 
@@ -25,6 +24,7 @@ from authd.protocol.reply import account_reply, entry_line, enumeration_heading
 from authd.protocol.request import ChangePassword, Cram, Login, Lookup
 from authd.protocol.saslauthd import SaslauthdConversation
 from authd.server.cuts import MAX_WARNINGS, Cuts
+from authd.server.log import LOGGER
 from authd.together import settle_one
 from tests.support.conversation import terms
 from tests.support.stub import StubModule, surroundings
@@ -100,23 +100,21 @@ def test_the_heading_of_an_enumeration_is_one_line() -> None:
     assert enumeration_heading("authx\t1\t1\t/") == b"# authx\n\n"
 
 
-def test_warnings_are_one_an_account_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    logger = logging.getLogger("authd")
-    logger.propagate = True
+def test_warnings_are_one_an_account_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(LOGGER, "warning", lambda text, *values: said.append(text % values))
     cuts = Cuts()
     account = Account(b"u", 1, 1, b"/h\nsecretive", clear=b"hunter2\n", crypt=b"hunter3\n")
-    with caplog.at_level(logging.WARNING, "authd"):
-        for _ in range(3):
-            cuts.account(account, b'u"', "authx", clear_is_given=False)
-        cuts.account(account, b"other", "authx", clear_is_given=True)
-        cuts.account(Account(b"u", 1, 1, b"/h"), b"fine", "authx", clear_is_given=False)
-    assert caplog.messages == [
+    for _ in range(3):
+        cuts.account(account, b'u"', "authx", clear_is_given=False)
+    cuts.account(account, b"other", "authx", clear_is_given=True)
+    cuts.account(Account(b"u", 1, 1, b"/h"), b"fine", "authx", clear_is_given=False)
+    assert said == [
         'cut: module=authx user="u\\"" fields=HOME,PASSWD,PASSWD2 reason="NUL or line feed"',
         'cut: module=authx user="other" fields=HOME,PASSWD reason="NUL or line feed"',
     ]
-    with caplog.at_level(logging.CRITICAL, "authd"):
-        for number in range(MAX_WARNINGS + 10):
-            cuts.account(account, b"%d" % number, "authx", clear_is_given=False)
+    for number in range(MAX_WARNINGS + 10):
+        cuts.account(account, b"%d" % number, "authx", clear_is_given=False)
     assert len(cuts._warned) <= MAX_WARNINGS
 
 

@@ -274,6 +274,7 @@ def test_reals_as_sqlite_writes_them(value: float, text: bytes) -> None:
 
 
 def test_a_driver_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "MySQLdb", None)
+    for name in ("MySQLdb", "MySQLdb.cursors"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match=r"AUTHD_MYSQL_DRIVER.*pip install 'authd\[mysqlclient\]'"):
         AuthMysql(replace(surroundings(), mysql_driver="mysqlclient"))
