@@ -119,18 +119,20 @@ def cut_account(account: Account, clear_is_given: bool) -> tuple[Account, list[s
 
     :param clear_is_given: whether the cleartext password is what a client gave, which is not cut.
     """
-    clear = None if clear_is_given else account.clear
     joined = b"".join(
-        (
-            account.username or b"",
-            account.home,
-            account.address or b"",
-            account.name or b"",
-            account.maildir or b"",
-            account.quota or b"",
-            account.options or b"",
-            account.crypt or b"",
-            clear or b"",
+        filter(
+            None,
+            (
+                account.username,
+                account.home,
+                account.address,
+                account.name,
+                account.maildir,
+                account.quota,
+                account.options,
+                account.crypt,
+                None if clear_is_given else account.clear,
+            ),
         )
     )
     if b"\n" not in joined and b"\0" not in joined:

@@ -101,13 +101,17 @@ class Chain:
             each module's own way in Courier.
         :param remote_ip: address of the mail client, as far as it was told.
         """
-        refusal = _refusal(request)
-        if refusal is not None:
-            return self._refuse(request, refusal)
+        # Back ends differ in what they make of such bytes: C libraries end a text at NUL, collations pass over controls.
+        if not is_user_name(request.user):
+            return self._refuse(request, reject(Reason.NO_SUCH_USER, detail="NUL, line feed or tab in the name"))
+        if b"\0" in request.service or b"\n" in request.service:
+            return self._refuse(request, reject(Reason.REFUSED, detail="NUL or line feed in the service"))
         match request:
             case Lookup():
                 return self._lookup(request)
             case Login():
+                if b"\0" in request.password:
+                    return self._refuse(request, reject(Reason.REFUSED, detail="NUL in the password"))
                 return self._ask(
                     self._modules,
                     lambda module: module.login(request.service, request.user, request.password, remote_ip),
@@ -122,6 +126,8 @@ class Chain:
                     ),
                 )
             case ChangePassword():
+                if b"\0" in request.old + request.new:
+                    return self._refuse(request, reject(Reason.REFUSED, detail="NUL in a password"))
                 stops = self._stops_changes
                 return self._ask(
                     self._modules,
@@ -231,7 +237,7 @@ class Chain:
     ) -> Inquiry[Decision]:
         trace = self._trace
         steps: list[Step] = []
-        max_age = math.inf
+        max_age: float = math.inf
         for module in modules:
             if trace is not None:
                 trace(f"{module.name}: trying this module")
@@ -240,7 +246,10 @@ class Chain:
             except TemporaryFailure as failure:
                 answer = tempfail(failure.reason, failure.detail)
             steps.append(Step(module.name, answer))
-            max_age = min(max_age, answer.max_age if caches(module) else 0)
+            if not caches(module):
+                max_age = 0
+            elif answer.max_age < max_age:
+                max_age = answer.max_age
             stops = answer.outcome is Outcome.TEMPFAIL and not passes_over_tempfail(module, answer.reason)
             if ends is not None and answer.outcome is Outcome.REJECT:
                 stops = yield from ends(module, answer)
@@ -253,22 +262,6 @@ class Chain:
         if trace is not None:
             trace("FAIL, all modules rejected")
         return Decision(Outcome.REJECT, tuple(steps), max_age=max_age)
-
-
-def _refusal(request: Lookup | Login | Cram | ChangePassword) -> Answer | None:
-    """Return the answer to a request that no module may see; ``None`` where the modules decide.
-
-    What a back end would make of such bytes differs: C libraries end a text at NUL, collations pass over control characters.
-    """
-    if not is_user_name(request.user):
-        return reject(Reason.NO_SUCH_USER, detail="NUL, line feed or tab in the name")
-    if b"\0" in request.service or b"\n" in request.service:
-        return reject(Reason.REFUSED, detail="NUL or line feed in the service")
-    if isinstance(request, Login) and b"\0" in request.password:
-        return reject(Reason.REFUSED, detail="NUL in the password")
-    if isinstance(request, ChangePassword) and b"\0" in request.old + request.new:
-        return reject(Reason.REFUSED, detail="NUL in a password")
-    return None
 
 
 def surroundings_of(

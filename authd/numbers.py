@@ -10,6 +10,9 @@ _NUMBER = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
 
 _WHOLE_NUMBER = re.compile(rb"[ \t\n\v\f\r]*[+-]?[0-9]+")
 
+_SAFE_DIGITS = 10
+"""Fewer digits than this fit 32 bits."""
+
 _ENOUGH_DIGITS = 20
 """This many significant digits overflow 64 bits already; Python itself refuses several thousand."""
 
@@ -29,6 +32,9 @@ def unsigned(text: bytes | None) -> int:
 
     What does not fit 32 bits saturates; a negative number counts from 2**32 downwards.
     """
+    if text and text.isdigit() and len(text) < _SAFE_DIGITS:
+        # As nearly all are; the expression takes five times as long.
+        return int(text)
     negative, magnitude = _parts(text or b"")
     if magnitude > MAX_UID:
         return MAX_UID

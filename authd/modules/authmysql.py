@@ -20,7 +20,7 @@ from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine import Dialect
 
-from authd.account import Account, until_end
+from authd.account import Account
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
@@ -149,13 +149,14 @@ class AuthMysql(SqlModule):
         return row
 
     def account_of(self, columns: Sequence[bytes | None]) -> Account:
-        login, crypt, clear, uid, gid, home, maildir, quota, name, options = (column or None for column in columns)
+        login, crypt, clear, uid, gid, home, maildir, quota, name, options = [column or None for column in columns]
         numeric_uid, numeric_gid = unsigned(uid), unsigned(gid)
         if not numeric_uid:
             raise TemporaryFailure(Reason.BAD_UID, _shown(uid))
         if not numeric_gid:
             raise TemporaryFailure(Reason.BAD_GID, _shown(gid))
-        if home is None or not until_end(home):
+        # Cut at its end, it would be empty.
+        if home is None or home[0] in b"\0\n":
             raise TemporaryFailure(Reason.NO_HOME)
         return Account(
             login,

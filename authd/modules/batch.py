@@ -26,7 +26,8 @@ def rows_of_many(
     """
     # With characters beyond ASCII, the type that the server compares in may depend on what else is in the list.
     left = [user for user in users if user.isascii()]
-    yield from ((user, None) for user in users if not user.isascii())
+    if len(left) < len(users):
+        yield from ((user, None) for user in users if not user.isascii())
     # Two spellings can match one row; the CASE credits the first, so the rest are asked again.
     while len(left) > 1:
         try:
@@ -46,7 +47,8 @@ def rows_of_many(
         by_number = {int(number): of_one for number, of_one in found.items()}
         for number, of_one in by_number.items():
             # A number can equal many texts, and a text another; the very bytes leave no doubt.
-            certain = len(of_one) == 1 and login_of(of_one[0][query.login_place]) == left[number]
+            login = of_one[0][query.login_place]
+            certain = len(of_one) == 1 and (login == left[number] or login_of(login) == left[number])
             yield left[number], of_one if certain else None
         left = [user for number, user in enumerate(left) if number not in by_number]
         if nameless:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import select
-import socket
 import ssl
 from typing import Any
 
@@ -40,7 +39,6 @@ class RowConnection(Connection):
 
     _rfile: io.BufferedReader
     _sock: Any
-    _incoming: _Incoming
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, needs_tls: bool = False, **arguments: Any) -> None:
         """Connect; see PyMySQL.
@@ -56,10 +54,7 @@ class RowConnection(Connection):
         """Connect; see PyMySQL."""
         super().connect(sock)
         # The former buffer is empty, since a server speaks when it is asked.
-        self._incoming = _Incoming(self._sock, "r")
-        # Counted as the socket's own `makefile` does, so that the descriptor lives as long as this does.
-        self._sock._io_refs += 1
-        self._rfile = io.BufferedReader(self._incoming, BUFFER_BYTES)
+        self._rfile = self._sock.makefile("rb", BUFFER_BYTES)
         self._may_be_buffered = False
         self._pending = getattr(self._sock, "pending", None)
         self._poll = select.poll()
@@ -77,11 +72,14 @@ class RowConnection(Connection):
     def has_unread(self) -> bool:
         """Tell, without waiting, whether there is anything to read: in the buffer, in the TLS layer, or in the socket."""
         if self._may_be_buffered:
-            self._incoming.is_open = False
+            before = self._sock.gettimeout()
+            self._sock.settimeout(0)
             try:
                 self._may_be_buffered = bool(self._rfile.peek(1))
+            except ssl.SSLWantReadError:
+                self._may_be_buffered = False
             finally:
-                self._incoming.is_open = True
+                self._sock.settimeout(before)
             if self._may_be_buffered:
                 return True
         return bool(self._poll.poll(0)) or (self._pending is not None and self._pending() > 0)
@@ -120,16 +118,6 @@ class RowConnection(Connection):
         columns = result.field_count
         if any(len(row) != columns for row in result.rows or ()):
             raise InternalError("a row has not as many columns as the result")
-
-
-class _Incoming(socket.SocketIO):
-    """A socket's bytes, which a buffer can be kept from asking for."""
-
-    is_open = True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read into `buffer`; ``None`` if that is to be put off."""
-        return super().readinto(buffer) if self.is_open else None
 
 
 def read_rows(data: bytes) -> tuple[int, Rows, int] | None:

@@ -200,9 +200,11 @@ class SqlModule(Module):
         bound: dict[bytes, Any] = {}
         for place in places:
             login = self._login_of(wanted[place][1])
-            with suppress(Unbindable):
+            try:
                 bound[login] = self.bindable(login)
-                by_login.setdefault(login, []).append(place)
+            except Unbindable:
+                continue
+            by_login.setdefault(login, []).append(place)
         for login, rows in rows_of_many(query, bound, self._rows, self._login_in):
             for place in by_login[login]:
                 yield place, rows

@@ -79,7 +79,7 @@ class RequestParser:
     @property
     def surplus(self) -> bytes:
         """What came behind the line of a request, as far as it was received with it."""
-        return bytes(self._buffer[self._start :])
+        return bytes(self._buffer[self._start :]) if len(self._buffer) > self._start else b""
 
     @property
     def is_empty(self) -> bool:
