@@ -85,7 +85,7 @@ class Entry:
 
 _END = re.compile(rb"[\0\n]").search
 _LISTED_END = re.compile(rb"[\0\n\t]").search
-"""What ends a value on the wire, and in an enumeration, whose fields are separated by tabs."""
+"""The end of a value on the wire, and in an enumeration, whose fields are separated by tabs."""
 
 
 def until_end(value: bytes) -> bytes:

@@ -208,7 +208,7 @@ class Chain:
 
     @property
     def decoys(self) -> dict[str, Decoys]:
-        """What each module has learned of its accounts' hashes, by its name."""
+        """The decoys of each module, learned from its accounts' hashes, by its name."""
         return {module.name: module.decoys for module in self._modules}
 
     def inherit(self, decoys: Mapping[str, Decoys]) -> None:

@@ -35,7 +35,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "http": ("https", "httpd"),
     "webmail": ("sqwebmail", "extmail"),
 }
-"""What an option such as ``disableimap`` names, and the other names of it.
+"""The service that an option such as ``disableimap`` names, and its other names.
 
 A name such as ``imaps`` does not make a connection encrypted: what counts is what the mail server tells of it.
 """

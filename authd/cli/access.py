@@ -1,4 +1,4 @@
-"""What keeps a user from a socket, and a hint that opens this socket and no other.
+"""The obstacles between a user and a socket, and a hint that opens this socket and no other.
 
 Joining a group, or opening a directory to all, may open more than the socket in question: another one by which stored passwords
 leave, or a file with a password in it.  Then the hint is a socket of the user's own.
@@ -20,7 +20,7 @@ from authd.config.listening import ListenerSettings
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Who is to reach the sockets.
+    """The sockets' intended user.
 
     :param name: the user.
     :param uid: its id.

@@ -59,7 +59,7 @@ def _check_places(settings: DaemonSettings) -> Iterator[Problem]:
     try:
         running = check_pid_file(directory.pid_file, settings.user)
     except PidFileError as error:
-        # What another user's file says is the start's to find out.
+        # The start, which runs as root, reads another user's file.
         fatal = not isinstance(error.__cause__, PermissionError)
         yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, None, "authdaemonvar", fatal)
     except ListenError:

@@ -1,4 +1,4 @@
-"""What the commands share: where the configuration is, how they end, and how they talk to people.
+"""Common parts of the commands: where the configuration is, exit statuses, and messages.
 
 Nothing here knows of modules: most commands only talk to the daemon, and loading database drivers would be most of their time.
 """

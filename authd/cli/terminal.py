@@ -1,4 +1,4 @@
-"""What is shown of accounts on a terminal, where a control character in a value would act in place of being seen."""
+"""Accounts as a terminal shows them: a control character in a value would act in place of being seen."""
 
 from __future__ import annotations
 

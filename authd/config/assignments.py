@@ -46,7 +46,7 @@ class Given:
 
 @dataclass(slots=True)
 class Reading:
-    """What an authdaemonrc says, and what is wrong with how it says it."""
+    """The assignments of an authdaemonrc, and the problems with how they are written."""
 
     given: list[Given] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What may be shown of a line that was mistyped: nothing that may be a password."""
+"""The part of a mistyped line that may be shown: nothing that may be a password."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 _SECRET = re.compile(r"pass|pw|secret|key", re.IGNORECASE)
-"""What the name of a setting with a secret has in it, mistyped or not."""
+"""Parts of the names of settings with secrets, mistyped or not."""
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -47,7 +47,7 @@ def exposed(settings: DaemonSettings) -> Iterator[Problem]:
             status = secret.file.stat()
             readers = _readers(secret.file.resolve(), status, trusted)
         except OSError:
-            continue  # Whoever needs the file tells.
+            continue  # Loading the file reports it.
         if readers and secret.file not in told:
             told.add(secret.file)
             yield Problem(

@@ -35,7 +35,7 @@ def _dereferencing(value: str) -> str:
 
 
 def _filter(value: str) -> str:
-    """Return a filter; Courier puts it into another as it is, and finds nobody if that makes no filter."""
+    """Return a filter; Courier puts it into another as it is, and finds no user if that makes no filter."""
     if not value.startswith("("):
         raise ValueError(f"expected a filter in parentheses, such as ({value})")
     return _balanced(value)

@@ -17,7 +17,7 @@ from authd.config.rcfile import Line
 from authd.config.setting import Setting
 
 _NAME = re.compile(r"(?:(?:MYSQL|PGSQL|SQLITE|LDAP)_|DEFAULT_DOMAIN)[A-Z0-9_]*", re.IGNORECASE)
-"""What the name of a setting looks like, known or not."""
+"""The form of a setting's name, known or not."""
 
 _LETTERS = re.compile(r"[A-Za-z0-9_]+")
 
@@ -106,7 +106,7 @@ def _meant(name: str, settings: Mapping[str, Setting]) -> Setting | None:
     if name in settings:
         return None
     match = _LETTERS.search(name)
-    # What is before or behind the letters is a byte order mark, a quote, or an equals sign or colon in place of a blank.
+    # Before or behind the letters can be a byte order mark, a quote, or an equals sign or colon in place of a blank.
     word = match[0] if match is not None and (match.start() == 0 or not name[0].isascii() or name[0] in "\"'-") else ""
     if not _NAME.match(word):
         return None

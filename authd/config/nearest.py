@@ -11,7 +11,7 @@ CUTOFF = 0.7
 
 
 _PREFIX = re.compile(r"(authd|mysql|pgsql|sqlite|ldap)_")
-"""What names of one kind have in common; it would make all of them alike."""
+"""Common parts of the names of one kind, which would make all of them alike."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = CUTOFF) -> str | None:

@@ -41,7 +41,7 @@ class Assignment:
 
 @dataclass(slots=True)
 class Script:
-    """What a file says.
+    """The content of a file.
 
     :param assignments: in their order.
     :param commands: lines of commands, which are not run.

@@ -104,7 +104,7 @@ class AuthPipe(Module):
 
     def needs(self) -> Iterator[tuple[Path, int]]:
         with suppress(OSError):
-            # Without any of these bits it is a program to nobody, as `check` tells.
+            # Without any of these bits no user can run it, as `check` tells.
             if self._program.stat().st_mode & 0o111:
                 yield self._program, os.X_OK
 

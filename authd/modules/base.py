@@ -238,7 +238,7 @@ class Module(ABC):
 
     @property
     def decoys(self) -> Decoys:
-        """What the password of an unknown user is checked against."""
+        """Hashes that the password of an unknown user is checked against."""
         return self._decoys
 
     def login_name(self, user: bytes) -> bytes:
@@ -313,7 +313,7 @@ class Module(ABC):
 
 
 DECOY_CLEARTEXT = b"decoy"
-"""What the response of CRAM is checked against where there is no cleartext password."""
+"""Cleartext password for the response of CRAM where the account has none."""
 
 SAMPLE = 1000
 """Accounts that a sample has at most."""

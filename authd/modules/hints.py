@@ -69,7 +69,7 @@ PGSQL: Sequence[tuple[str, str]] = (
     (r"starting up|shutting down|recovery|57P0", "wait until the database has started"),
     (r"permission denied|42501", "grant the user of PGSQL_CONNECTION the right to read the table"),
 )
-"""What libpq and PostgreSQL say."""
+"""Messages of libpq and PostgreSQL."""
 
 LDAP: Sequence[tuple[str, str]] = (
     (r"TLS can't be set up", "correct these settings in authdaemonrc, or let the daemon's user read the files"),
@@ -100,7 +100,7 @@ LDAP: Sequence[tuple[str, str]] = (
     (r"Protocol error", "correct LDAP_PROTOCOL_VERSION, or LDAP_TLS where the server has no StartTLS"),
     (r"Unwilling|Inappropriate", "correct LDAP_BINDDN, LDAP_BINDPW or the filter"),
 )
-"""What libldap and the servers say."""
+"""Messages of libldap and of the servers."""
 
 
 def said_hint(detail: str, table: Sequence[tuple[str, str]]) -> str:

@@ -171,7 +171,7 @@ class _NotKnownError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Certain:
-    """What is certain of an engine.
+    """The certainties of an engine.
 
     :param lexicon: how it tells words apart.
     :param functions: of a row's values alone, that a site can't define in their place.

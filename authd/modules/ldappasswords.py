@@ -13,7 +13,7 @@ from authd.modules import ldapverdict
 from authd.outcome import Answer, Outcome, Reason, reject, tempfail
 
 LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR, ldap.UNAVAILABLE, ldap.BUSY, ldap.TIMEOUT)
-"""What says that another connection, or another server, may do better."""
+"""Errors after which another connection, or another server, may do better."""
 
 ACTIVE_DIRECTORY = frozenset({b"1.2.840.113556.1.4.800", b"1.2.840.113556.1.4.1851"})
 """Of ``supportedCapabilities``: Active Directory, as Samba's too, and its lightweight kin."""

@@ -1,4 +1,4 @@
-"""What a directory server's result codes mean, for a bind that checks a password and for a change of one.
+"""Meanings of a directory server's result codes, for a bind that checks a password and for a change of one.
 
 A code that says nothing of the user is a temporary failure.  What the code alone leaves open, the response control of password
 policies (draft-behera-ldap-password-policy) and the words of Active Directory tell.
@@ -59,7 +59,7 @@ _MISCONFIGURED = (
     ldap.REFERRAL,
     ldap.UNWILLING_TO_PERFORM,
 )
-"""What a server says to all users alike."""
+"""Result codes that a server gives to all users alike."""
 
 _WANTS_TLS = (ldap.STRONG_AUTH_REQUIRED, ldap.CONFIDENTIALITY_REQUIRED)
 
@@ -76,7 +76,7 @@ _NOT_CHANGED = (
     ldap.UNDEFINED_TYPE,
     *_WANTS_TLS,
 )
-"""What a server says to a new password that it does not take, or does not take from this user or in this way."""
+"""Result codes for a new password that a server does not take, or does not take from this user or in this way."""
 
 TLS_HINT = "use ldaps:// in LDAP_URI, or LDAP_TLS 1"
 

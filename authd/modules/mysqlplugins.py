@@ -1,4 +1,4 @@
-"""What to do about a database user who logs in by a plugin that the driver lacks."""
+"""Hints for database users that log in by a plugin which the driver lacks."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class MysqlProver(Prover):
             return replace(finding, table=name.rpartition(".")[2])
         if number == self._SYNTAX:
             near = re.search(r"near '(.+)' at line \d+", words, re.DOTALL)
-            # What is long ends with three dots.
+            # A long text ends with three dots.
             position = self._sent.rfind(near[1].removesuffix("...")) if near else None
             return replace(finding, position=position, length=len(self._sent))
         routine = re.match(r"(?:FUNCTION|PROCEDURE) (\S+) does not exist", words)

@@ -32,7 +32,7 @@ NO_ROWS = "the statement is not one that returns rows"
 
 
 class Kind(Enum):
-    """What a finding means."""
+    """The meaning of a finding."""
 
     WRONG = "the statement fails"
     UNREACHABLE = "there is no answer"
@@ -45,7 +45,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a statement.
+    """A fault of a statement.
 
     :param words: the server's own.
     :param column: name of a column that there is not; empty if it is something else.

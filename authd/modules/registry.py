@@ -54,7 +54,7 @@ class UnknownModules(ConfigError):
 
 @dataclass(slots=True)
 class Made:
-    """What became of the names in ``authmodulelist``.
+    """The modules that the names in ``authmodulelist`` led to.
 
     :param modules: those that were made, in their order.
     :param problems: an error for each that could not be made; remarks on those that are left out, and on their files.

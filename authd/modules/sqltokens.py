@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     BLANK = "blank"
     COMMENT = "comment"

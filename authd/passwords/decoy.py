@@ -47,7 +47,7 @@ _DEFAULTS = {
     "pbkdf2-sha512": b"{PBKDF2-SHA512}25000$",
     "argon2": b"$argon2id$v=19$m=65536,t=3,p=4$",
 }
-"""What hashes begin with that passlib makes by default."""
+"""Beginnings of the hashes that passlib makes by default."""
 
 _LOCK = re.compile(rb"[!*]*(?:LK\*)?")
 """What usermod(8) and others put before a hash to lock its account."""

@@ -24,7 +24,7 @@ from authd.outcome import Answer
 from authd.protocol.request import CLOSED_EARLY, NOTHING_SAID, Dropped, Request
 
 _COMMAND = re.compile(rb"[A-Z]{2,}(?=[\0-\x20]|$)|(?i:pre|auth|passwd|enumerate|flush)(?=[\0-\x20]|$)")
-"""What looks like a command, and hardly like a password: capital letters alone, or a known command in small ones."""
+"""The form of a command, hardly of a password: capital letters alone, or a known command in small ones."""
 
 COMMAND_LIMIT = 16
 """Letters of an unknown command that are named."""

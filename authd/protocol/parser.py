@@ -78,7 +78,7 @@ class RequestParser:
 
     @property
     def surplus(self) -> bytes:
-        """What came behind the line of a request, as far as it was received with it."""
+        """Bytes behind the line of a request, as far as they were received with it."""
         return bytes(self._buffer[self._start :]) if len(self._buffer) > self._start else b""
 
     @property

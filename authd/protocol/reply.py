@@ -43,7 +43,7 @@ def account_reply(account: Account, default_options: bytes, passwords: bool = Tr
     reply = b"".join(lines) + END
     if reply.count(b"\n") == len(lines) + 1 and b"\0" not in reply:
         return reply
-    # Whoever answered has cut the account's values already; this holds where one was left out.
+    # The responder has cut the account's values already; this is the second line of defence.
     whole, _ = cut_account(account, clear_is_given=False)
     return b"".join(_lines(whole, until_end(default_options), passwords)) + END
 

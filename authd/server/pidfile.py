@@ -178,7 +178,7 @@ def running_daemon(file: Path) -> Iterator[Daemon | None]:
         pid = _writer(descriptor)
         with suppress(OSError):
             process = os.pidfd_open(pid) if pid else -1
-        # Who still holds it now has done so all the while, and the number is its own.
+        # A process that holds the lock before and after has held it throughout, so the number is its own.
         if process < 0 or _writer(descriptor) != pid:
             raise PidFileError(
                 file,

@@ -1,4 +1,4 @@
-"""What the daemon needs, seen with the eyes of the user that it has become."""
+"""The daemon's needs, seen with the eyes of the user that it has become."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def _moved(path: Path, private: int, directory: int, ours: Identity | None) -> b
         return False
     except NotImplementedError:
         return _take_away(name, private, directory, replaceable, ours)
-    # What was there is where no other process can reach it by its name.
+    # The former file is now where no other process can reach it by its name.
     if _is_unused(name, private, replaceable, ours):
         os.unlink(name, dir_fd=private)
         return True

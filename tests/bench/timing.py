@@ -87,7 +87,7 @@ def fill(server: MariaDB, shares: Sequence[int], count: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What rejected logins cost, in seconds.
+    """Costs of rejected logins, in seconds.
 
     :param processor: of the worker.
     :param reply: until the reply.

@@ -18,7 +18,7 @@ done
 def check(etc: Path) -> tuple[int, str]:
     code, said, complaints = run_command("authd", "check", "--sysconfdir", str(etc))
     assert complaints == ""
-    # What others can enter and read is not what these tests are about.
+    # These tests are not about directories and files that others can enter and read.
     return code, "".join(line for line in said.splitlines(keepends=True) if "every user can " not in line)
 
 

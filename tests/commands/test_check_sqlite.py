@@ -19,7 +19,7 @@ def check(site: Authd, **settings: str | None) -> tuple[int, list[str]]:
     rc.write_text(changed(rc.read_text(), **settings))
     code, said, complaints = run_command("authd", "check", "--sysconfdir", str(site.etc))
     assert complaints == ""
-    # What others can enter and read is not what these tests are about.
+    # These tests are not about directories and files that others can enter and read.
     return code, [line for line in said.splitlines() if "every user can " not in line]
 
 
