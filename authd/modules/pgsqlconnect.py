@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from authd.config.sqlrc import SqlSettings
@@ -21,6 +23,7 @@ _OLDER = {
 }
 """Parameters, and the settings that have them in files of older builds."""
 
+_URI = re.compile("postgres(ql)?://")
 _CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
 _SHORTEST_TIMEOUT = 2
 """Seconds that libpq waits at least."""
@@ -33,7 +36,10 @@ def connection_parameters(settings: SqlSettings, timeout: int) -> dict[str, Any]
     :raises psycopg.ProgrammingError: if PGSQL_CONNECTION is no connection string; the text may quote a password.
     """
     values = settings.values
-    given = {name: value for name, value in conninfo_to_dict(values["PGSQL_CONNECTION"]).items() if value}
+    connection = values["PGSQL_CONNECTION"]
+    given = {name: value for name, value in conninfo_to_dict(connection).items() if value}
+    if _URI.match(connection):
+        _reject_part_of_password(given)
     if "service" not in given:
         # The file of a service has what the string lacks, which these would take the place of.
         given = {**{name: values[setting] for name, setting in _OLDER.items() if values[setting]}, **given}
@@ -42,6 +48,17 @@ def connection_parameters(settings: SqlSettings, timeout: int) -> dict[str, Any]
         given["connect_timeout"] = max(_SHORTEST_TIMEOUT, timeout // hosts)
     mode = "" if "service" in given else _mode(given)
     return {**given, "sslmode": mode} if mode else given
+
+
+def _reject_part_of_password(given: Mapping[str, Any]) -> None:
+    """Refuse a URI whose host or database has what is likely the end of a password, which every message would show.
+
+    libpq ends a password at its first ``@``, and the host and port at a slash.
+    """
+    hosts = str(given.get("host", "")).split(",")
+    # An @ in front is an abstract Unix socket's.
+    if any("@" in host[1:] for host in hosts) or "@" in str(given.get("dbname", "")):
+        raise ProgrammingError("in a user name or password of a URI, @ is written %40 and / is written %2F")
 
 
 def mode_beside_service(settings: SqlSettings) -> dict[str, str]:

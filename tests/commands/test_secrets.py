@@ -40,6 +40,7 @@ MISTYPED = (
     f"PGSQL_CONNECTION password={SECRET} {SECRET}=x",
     f"PGSQL_CONNECTION postgresql://u:%zz{SECRET}@127.0.0.1/db",
     f"PGSQL_CONNECTION postgresql://u:p@{SECRET}@127.0.0.1/db",
+    f"PGSQL_CONNECTION postgresql://u:1/{SECRET}@127.0.0.1/db",
     f"PGSQL_CONNECTION postgresql://u:{SECRET}@[::1/db",
     f"PGSQL_CONECTION host=x password={SECRET}",
     f"PGSQL_PASSWORD={SECRET}",

@@ -13,6 +13,8 @@ from authd.config.problem import ConfigError
 
 pytest.importorskip("psycopg")
 
+import psycopg
+
 from authd.modules.pgsqlconnect import connection_parameters, environment, mode_beside_service
 
 TABLE = "PGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD crypt\n"
@@ -134,3 +136,15 @@ def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (os.environ["PGHOST"], os.environ["PGPASSWORD"]) == ("then", "geheim")
     assert os.environ["PGHOST"] == "before"
     assert "PGPASSWORD" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://u:p@secret@h/db", "postgres://u:1/secret@h/db", "postgresql://u@h1,x@h2/db"]
+)
+def test_the_end_of_a_password_is_no_host(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(psycopg.ProgrammingError, match="@ is written %40 and / is written %2F"):
+        parameters(tmp_path, CONNECTION=uri)
+
+
+def test_an_abstract_socket_is_a_host(tmp_path: Path) -> None:
+    assert parameters(tmp_path, CONNECTION="postgresql://u:p@/db?host=@socket")["host"] == "@socket"
