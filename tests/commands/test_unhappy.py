@@ -253,13 +253,17 @@ class TestOutput:
             silent.listen()
             silent.settimeout(30)
             waiting = subprocess.Popen(
-                [command("authtest"), "--socket", str(site.socket), "user"],
+                # Tests that a shell has started in the background inherit that the signal is ignored.
+                ["env", "--default-signal=INT", command("authtest"), "--socket", str(site.socket), "user"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
-            with silent.accept()[0]:
-                waiting.send_signal(signal.SIGINT)
-                assert waiting.communicate(timeout=30)[0] == b""
+            try:
+                with silent.accept()[0]:
+                    waiting.send_signal(signal.SIGINT)
+                    assert waiting.communicate(timeout=30)[0] == b""
+            finally:
+                waiting.kill()
         assert waiting.returncode == 128 + signal.SIGINT
 
     def test_a_terminal_of_another_encoding(self, site: Authd) -> None:

@@ -227,12 +227,13 @@ def test_unknown_users_of_a_mixed_table_cost_what_the_known_ones_cost(checked: l
 
 def test_what_one_worker_learned_all_know(checked: list[bytes]) -> None:
     module = StubModule(account("ann", BCRYPT))
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         try:
             settle_one(module.login(b"imap", b"ann", b"wrong"))
         finally:
             os._exit(0)
-    os.wait()
+    os.waitpid(child, 0)
     settle_one(module.login(b"imap", b"nobody", b"wrong"))
     assert checked == [b"$2b$04$"]
 
