@@ -6,9 +6,7 @@ leave, or a file with a password in it.  Then the hint is a socket of the user's
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
+from authd.config.names import group_name, user_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,10 @@ def _group_hint(gid: int, listener: ListenerSettings, patient: Patient, settings
     )
     if exposed:
         return (
-            f"do not join the group {_group(gid)}, which also opens {exposed}; "
+            f"do not join the group {group_name(gid)}, which also opens {exposed}; "
             f"{_own_socket_hint(listener, patient, settings)}"
         )
-    return f"adduser {patient.name} {_group(gid)}, and restart its programs"
+    return f"adduser {patient.name} {group_name(gid)}, and restart its programs"
 
 
 def _opened(
@@ -149,7 +148,7 @@ def _reaches(listener: ListenerSettings, patient: Patient, entered: Path | None 
         return _may(listener.path.stat(), patient, stat.S_IWOTH)
     except OSError:
         return bool(listener.mode & stat.S_IWOTH) or (
-            bool(listener.mode & stat.S_IWGRP) and listener.group in [_group(gid) for gid in patient.groups]
+            bool(listener.mode & stat.S_IWGRP) and listener.group in [group_name(gid) for gid in patient.groups]
         )
 
 
@@ -179,7 +178,7 @@ _NAMES = {
 
 def _own_socket_hint(listener: ListenerSettings, patient: Patient, settings: DaemonSettings) -> str:
     """Return how `patient` gets a socket of its own: in the directory of the other one if it may enter it, else in a new one."""
-    group = _group(patient.gid)
+    group = group_name(patient.gid)
     directory = listener.path.parent
     create = ""
     if not all(_enters(above, patient) for above in (directory, *directory.parents)):
@@ -221,18 +220,4 @@ def _may(status: os.stat_result, patient: Patient, right: int) -> bool:
 
 
 def _shown(status: os.stat_result) -> str:
-    return f"{stat.filemode(status.st_mode)} {_user(status.st_uid)} {_group(status.st_gid)}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+    return f"{stat.filemode(status.st_mode)} {user_name(status.st_uid)} {group_name(status.st_gid)}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Iterator, Sequence
 
 from authd.chain import surroundings_of
 from authd.cli.common import FAILED, OK, complain, configuration
-from authd.cli.offline import see_as_daemon
+from authd.cli.offline import see_as_daemon, user_exists
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.exposure import exposed
@@ -42,11 +41,7 @@ def check(directory: str | None) -> int:
 
 
 def _check_user(settings: DaemonSettings) -> Iterator[Problem]:
-    if not settings.user:
-        return
-    try:
-        pwd.getpwnam(settings.user)
-    except KeyError:
+    if settings.user and not user_exists(settings.user):
         yield Problem(
             settings.file, f"there is no user {settings.user}", "create it, or name another", setting="AUTHD_USER"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from authd.chain import Chain, make_chain, surroundings_of
 from authd.cli.common import complain
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.names import user_name
 from authd.config.problem import Problem
-from authd.modules.reach import user_name
 from authd.server.identity import daemon_identity
 from authd.server.privileges import PrivilegeError, become
 
@@ -35,16 +36,17 @@ def see_as_daemon(settings: DaemonSettings) -> Problem | None:
     try:
         become(identity.user, identity.groups)
     except PrivilegeError as error:
-        if settings.user and not _exists(settings.user):
+        if settings.user and not user_exists(settings.user):
             # A start says so.
             return None
         mend = f"run the command as root, or as {identity.user}"
-        problem = f"looked at by {user_name()}, and not by {identity.user} ({identity.source}): {error}"
+        problem = f"looked at by {user_name(os.geteuid())}, and not by {identity.user} ({identity.source}): {error}"
         return Problem(settings.file, problem, mend, setting="AUTHD_USER", fatal=False)
     return None
 
 
-def _exists(user: str) -> bool:
+def user_exists(user: str) -> bool:
+    """Tell whether there is a user of that name."""
     try:
         pwd.getpwnam(user)
     except KeyError:

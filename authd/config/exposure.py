@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import re
@@ -15,7 +14,9 @@ from pathlib import Path
 
 from authd.config import rcfile
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.names import group_name
 from authd.config.problem import ConfigError, Problem
+from authd.config.rcfile import without_waiting
 
 _IN_CONNECTION = re.compile(r"(?:^|[\s?&])(?:password|sslpassword)\s*=\s*[^\s&]|://[^/?@:]*:[^/?@]+@", re.IGNORECASE)
 """A password in PGSQL_CONNECTION, as ``password=…`` or before the host of a URI."""
@@ -116,7 +117,7 @@ def _is_database(file: Path) -> bool:
     """Tell whether there are accounts in a file; in one that is named by mistake, such as /etc/passwd, there are none."""
     beginning = b"SQLite format 3\0"
     try:
-        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+        with open(file, "rb", opener=without_waiting) as opened:
             return opened.read(len(beginning)) == beginning
     except OSError:
         return False
@@ -130,7 +131,7 @@ def _readers(file: Path, status: os.stat_result, trusted: frozenset[int]) -> str
     gid = status.st_gid
     enters = all(parent.st_mode & (stat.S_IXGRP if parent.st_gid == gid else stat.S_IXOTH) for parent in parents)
     if status.st_mode & stat.S_IRGRP and enters and gid not in trusted | _groups_of(status.st_uid):
-        return f"every member of the group {_group_name(gid)}"
+        return f"every member of the group {group_name(gid)}"
     return ""
 
 
@@ -168,14 +169,7 @@ def _hint(file: Path, status: os.stat_result, trusted: frozenset[int], settings:
     if status.st_gid in trusted and status.st_gid != 0:
         return f"chmod o= {file}"
     try:
-        group = _group_name(pwd.getpwuid(uid).pw_gid)
+        group = group_name(pwd.getpwuid(uid).pw_gid)
     except KeyError:
         return f"chmod o= {file}"
     return f"chgrp {group} {file}, and chmod 640 {file}"
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -29,13 +29,18 @@ class Line:
     number: int
 
 
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file as ``opener`` of `open`, and wait for no other end of a FIFO."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_bytes(file: Path) -> bytes:
     """Return what is in a configuration file, and never wait for the other end of a FIFO.
 
     :raises ConfigError: if it can't be read, or is no regular file.
     """
     try:
-        with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+        with open(file, "rb", opener=without_waiting) as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise ConfigError(Problem(file, "can't be read: not a regular file", "put a file in its place"))
             return opened.read()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from authd.config.names import user_name
 from authd.config.problem import Problem
 
 
@@ -19,17 +19,9 @@ def out_of_reach(needs: Iterable[tuple[Path, int]]) -> Iterator[Problem]:
         if os.access(file, mode, effective_ids=True) or not _may_be_there(file):
             continue
         verb, letter = ("run", "x") if mode & os.X_OK else ("read", "r")
-        user = user_name()
+        user = user_name(os.geteuid())
         mend = f"chgrp a group of {user} and chmod g+{letter} it, and let {user} enter {file.parent}"
         yield Problem(file, f"the daemon's user {user} can't {verb} it", mend)
-
-
-def user_name() -> str:
-    """Return the name of the user that this process runs as; its number if it has none."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _may_be_there(file: Path) -> bool:

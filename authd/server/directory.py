@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import pwd
 import stat
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from authd.config.hints import reason, write_hint
+from authd.config.names import user_name
 
 MOST_LINKS = 40
 """Symbolic links that a path may lead over, as in the kernel."""
@@ -123,14 +123,12 @@ def _closing(descriptor: int) -> Iterator[int]:
 
 def owner(status: os.stat_result) -> str:
     """Return the owner of a file in words."""
-    return user_name(status.st_uid)
+    return user_in_words(status.st_uid)
 
 
-def user_name(uid: int) -> str:
+def user_in_words(uid: int) -> str:
     """Return a user in words."""
-    with suppress(KeyError):
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    return f"user {uid}"
+    return f"user {user_name(uid)}"
 
 
 def kind(mode: int) -> str:

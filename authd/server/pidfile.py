@@ -28,7 +28,7 @@ from authd.server.directory import (
     owner,
     remove,
     status_of,
-    user_name,
+    user_in_words,
 )
 
 LONGEST = 32
@@ -319,7 +319,7 @@ def _check(file: Path, status: os.stat_result, trusted: Set[int] | None) -> None
         problem = f"a file of {owner(status)} that has another name too is in the place of the pid file"
         raise PidFileError(file, problem, "remove this name of it")
     if trusted is not None and status.st_uid not in trusted:
-        names = " or ".join(sorted(user_name(uid) for uid in trusted))
+        names = " or ".join(sorted(user_in_words(uid) for uid in trusted))
         raise PidFileError(file, f"is a file of {owner(status)}, and not of {names}", "remove it")
 
 

@@ -23,7 +23,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.config.exposure import exposed
 from authd.config.hints import described
 from authd.config.problem import ConfigError
-from authd.server.directory import user_name
+from authd.server.directory import user_in_words
 from authd.server.log import LOGGER, log_to_stderr, log_to_syslog
 from authd.server.master import Master
 from authd.server.notify import ServiceManager, given_sockets
@@ -123,7 +123,7 @@ def _replan(before: Plan) -> Plan:
     except ConfigError as error:
         if not any(os.strerror(errno.EACCES) in problem.problem for problem in error.problems):
             raise
-        user = user_name(os.geteuid())
+        user = user_in_words(os.geteuid())
         raise RestartNeeded(f"{error}\na restart is needed to read as root what {user} can't read") from error
 
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 
 from authd.config.authdaemonrc import DaemonSettings
+from authd.config.names import user_name
 from authd.config.problem import Problem
 from authd.modules.base import Module
-from authd.modules.reach import out_of_reach, user_name
+from authd.modules.reach import out_of_reach
 from authd.modules.registry import FILES
 
 
@@ -21,7 +22,7 @@ def hindrances(settings: DaemonSettings, modules: Iterable[Module]) -> Iterator[
     files += [(module.name, settings.file.parent / FILES[module.name]) for module in modules if module.name in FILES]
     for name, file in files:
         for problem in out_of_reach([(file, os.R_OK)]):
-            what = f"{user_name()} can't read {file}, so that edits need a restart"
+            what = f"{user_name(os.geteuid())} can't read {file}, so that edits need a restart"
             yield name, Problem(settings.file, what, problem.mend, None, "AUTHD_USER", fatal=False)
     for module in modules:
         for problem in module.hindrances():

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from authd.config.authdaemonrc import DaemonSettings
 from authd.config.listening import ListenerSettings
+from authd.config.names import group_name
 from authd.config.problem import Problem
-from authd.server.directory import user_name
+from authd.server.directory import user_in_words
 
 REVEALING_PROTOCOLS = ("authdaemond",)
 """Protocols by which a lookup tells the stored password of any account."""
@@ -53,7 +54,8 @@ def _of_run_directory(directory: Path, trusted: dict[int, int]) -> Iterator[tupl
     for path, status in statuses:
         what = "a socket" if path == resolved else "a directory"
         if status.st_uid not in trusted:
-            problem = f"{path} belongs to {user_name(status.st_uid)}, who can put {what} of theirs in the place of the daemon's"
+            other = user_in_words(status.st_uid)
+            problem = f"{path} belongs to {other}, who can put {what} of theirs in the place of the daemon's"
             mend = f"chown root {path}, or name that user in AUTHD_USER" if path == resolved else f"chown root {path}"
             yield problem, mend
         if path != resolved and status.st_mode & stat.S_ISVTX:
@@ -61,7 +63,7 @@ def _of_run_directory(directory: Path, trusted: dict[int, int]) -> Iterator[tupl
         if path != resolved and status.st_mode & stat.S_IWOTH:
             yield f"others can write to {path}, and put a directory of theirs in the daemon's place", f"chmod +t {path}"
         elif status.st_mode & stat.S_IWGRP and not _is_trusted_group(status.st_gid, trusted):
-            problem = f"members of the group {_group_name(status.st_gid)} can write to {path}, and put {what} of theirs in the "
+            problem = f"members of the group {group_name(status.st_gid)} can write to {path}, and put {what} of theirs in the "
             yield f"{problem}place of the daemon's", f"chmod {'g-w' if path == resolved else '+t'} {path}"
 
 
@@ -86,13 +88,6 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return ""
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
 
 
 def _exposure(listener: ListenerSettings) -> str:
