@@ -104,7 +104,7 @@ def _reload(file: Path, directory: RunDirectory) -> int:
         if daemon is None and not named.isdigit():
             # A file that can't be used may not name the daemon's directory either.
             examine(file)
-            complain("not running")
+            complain(f"not running in {directory}; if authdaemonvar was changed, a restart is needed")
             return FAILED
         try:
             ask_for_reload(daemon.pid if daemon is not None else int(named))

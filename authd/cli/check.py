@@ -1,4 +1,4 @@
-"""``authd check``: read the configuration, connect, run the queries, and report each problem with its mend."""
+"""``authd check``: read the configuration, connect, prove the statements, and report each problem with its mend."""
 
 from __future__ import annotations
 

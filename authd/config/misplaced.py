@@ -26,6 +26,8 @@ _MEANT = 0.75
 
 _BYTE_ORDER_MARK = "\ufeff"
 
+_UNKNOWN = "unknown setting, without effect"
+
 
 def misplaced(lines: Sequence[Line], table: Sequence[Setting], file: Path) -> list[Problem]:
     """Return what is wrong with `lines` of `file`, errors and remarks, whatever the values mean.
@@ -80,7 +82,8 @@ def _unknown(
     meant = _meant(line.name, settings)
     if meant is not None:
         lost = meant.restricts and meant.name not in given
-        yield Problem(file, *_slip(line.name, meant), line.number, _shown(line.name, meant), fatal=lost)
+        what, mend = _slip(line.name, meant)
+        yield Problem(file, what, mend, line.number, _shown(line.name, meant, what), fatal=lost)
     elif _is_stray(line, settings):
         before = lines[place - 1] if place else None
         if before is None or before.name not in settings:
@@ -92,7 +95,7 @@ def _unknown(
     else:
         secrets = [one.name for one in settings.values() if one.secret]
         name = "" if any(nearest(line.name[: len(secret)], [secret]) for secret in secrets) else line.name
-        what, mend = "unknown setting, without effect", "correct the name, or remove the line"
+        what, mend = _UNKNOWN, "correct the name, or remove the line"
         yield Problem(file, what, mend, line.number, name, fatal=False)
 
 
@@ -125,10 +128,11 @@ def _slip(name: str, meant: Setting) -> tuple[str, str]:
     behind = name[len(meant.name) :]
     if behind and name.casefold().startswith(meant.name.casefold()) and not _LETTERS.match(behind):
         return "no blank behind the name", f"write {meant.name}, a blank, and the value"
-    return "unknown setting, without effect", f"did you mean {meant.name}? {mend}"
+    return _UNKNOWN, f"did you mean {meant.name}? {mend}"
 
 
-def _shown(name: str, meant: Setting) -> str:
-    """Return what may be shown of a name: all of it, unless a secret may be part of it."""
-    plain = _NAME.fullmatch(name) is not None and not meant.secret
-    return name if plain else meant.name
+def _shown(name: str, meant: Setting, what: str) -> str:
+    """Return what may be shown of a name: all of it, unless a secret may be part of it; then what was meant, if it is known."""
+    if _NAME.fullmatch(name) is not None and not meant.secret:
+        return name
+    return meant.name if what != _UNKNOWN else ""

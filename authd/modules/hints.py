@@ -21,7 +21,7 @@ MYSQL: Sequence[tuple[str, str]] = (
     ),
     (r"\((1045|1698)\)", "correct MYSQL_USERNAME or MYSQL_PASSWORD, or create that user for this host"),
     (r"\(1049\)", "correct MYSQL_DATABASE, or create it"),
-    (r"\(1044\)", "grant MYSQL_USERNAME its rights on MYSQL_DATABASE"),
+    (r"\(1044\)", "correct MYSQL_DATABASE, or grant MYSQL_USERNAME its rights on it"),
     (r"\((1142|1143)\)", "grant MYSQL_USERNAME the right to read the table"),
     (r"\((1040|1203|1226)\)", "raise max_connections, or that user's limit, to more than the workers in daemons"),
     (r"\(1129\)", "flush the server's hosts: mysqladmin flush-hosts"),
@@ -37,6 +37,12 @@ MYSQL: Sequence[tuple[str, str]] = (
 """What MySQL, MariaDB and their drivers say, and what to do; the first that is found counts."""
 
 PGSQL: Sequence[tuple[str, str]] = (
+    (
+        r"service file|definition of service",
+        "correct service in PGSQL_CONNECTION, or PGSERVICEFILE in authdaemonrc, or let the daemon's user read that file",
+    ),
+    (r"could not match", "give as many ports and addresses as hosts in PGSQL_CONNECTION, or one port for all"),
+    (r"invalid \w+ value|invalid integer value|invalid port number", "correct that value in PGSQL_CONNECTION"),
     (r"root certificate file .* does not exist", "correct sslrootcert in PGSQL_CONNECTION"),
     (
         r"certificate|SSL|TLS",

@@ -27,7 +27,9 @@ def refuse_digits(token: Token) -> None:
     """Refuse a variable in a hexadecimal or binary literal, whose digits can't be bound."""
     kind = token.prefix.strip().lower()
     if kind in ("x", "b"):
-        mend = "convert a string instead" if kind == "b" else "convert a string instead, such as unhex('$(domain)')"
+        mend = "convert a string instead"
+        if kind == "x":
+            mend += ": unhex('$(domain)') in MySQL, decode('$(domain)', 'hex') in PostgreSQL"
         raise LiteralError(f"a variable can't be part of a {token.prefix}'…' literal; {mend}")
 
 

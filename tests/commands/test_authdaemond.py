@@ -205,7 +205,8 @@ def test_a_broken_file_does_not_keep_the_daemon_alive(service: Service) -> None:
 
 
 def test_reload_and_usage_need_something_to_work_on(service: Service) -> None:
-    assert service("reload") == (1, "not running\n")
+    status, said = service("reload")
+    assert (status, said.startswith(f"not running in {service.site.run}; ")) == (1, True)
     assert service("nonsense")[0] == 2
 
 

@@ -87,7 +87,10 @@ def test_another_user(mail_site: Authd) -> None:
 def test_another_directory(mail_site: Authd) -> None:
     elsewhere = mail_site.run.with_name("elsewhere")
     write_authdaemonrc(mail_site.etc, elsewhere, "authsqlite", AUTHD_USER=MAIL_USER, daemons="1")
-    assert reload(mail_site) == (1, "not running\n")
+    assert reload(mail_site) == (
+        1,
+        f"not running in {elsewhere}; if authdaemonvar was changed, a restart is needed\n",
+    )
     assert mail_site.process is not None
     # As a service manager calls it.
     assert reload(mail_site, {"MAINPID": str(mail_site.process.pid)}) == (

@@ -68,7 +68,7 @@ class TestMysql:
                 {"MYSQL_PASSWORD": "wrong"},
                 "correct MYSQL_USERNAME or MYSQL_PASSWORD, or create that user for this host",
             ),
-            ({"MYSQL_DATABASE": "nosuch"}, "grant MYSQL_USERNAME its rights on MYSQL_DATABASE"),
+            ({"MYSQL_DATABASE": "nosuch"}, "correct MYSQL_DATABASE, or grant MYSQL_USERNAME its rights on it"),
             (
                 {"MYSQL_USERNAME": "root", "MYSQL_PASSWORD": "", "MYSQL_DATABASE": "nosuch"},
                 "correct MYSQL_DATABASE, or create it",

@@ -197,6 +197,7 @@ MYSQL_CRYPT_PWFIELD p
             "MYSQL_QUOTA_FELD quota",
             "1: MYSQL_QUOTA_FELD: unknown setting, without effect; did you mean MYSQL_QUOTA_FIELD?",
         ),
+        ("MYSQL_PASWORD x", "authmysqlrc:1: unknown setting, without effect; did you mean MYSQL_PASSWORD?"),
         ("MYSQL_DEFAULTDELIVERY x", "did you mean MYSQL_DEFAULTDELIVERY_FIELD?"),
         ("MYSQL_COLOUR red", "1: MYSQL_COLOUR: unknown setting, without effect; correct the name, or remove the line"),
         ("\ufeff# x\nMYSQL_OPT 0", "1: no setting, without effect; put # before it"),

@@ -41,6 +41,11 @@ from authd.modules.hints import settings_hint
             "correct LDAPTLS_CACERT",
         ),
         ("authldaprc", "something else", ""),
+        ("authpgsqlrc", 'service file "/x" not found', "correct service in PGSQL_CONNECTION"),
+        ("authpgsqlrc", 'definition of service "x" not found', "correct service in PGSQL_CONNECTION"),
+        ("authpgsqlrc", "could not match 2 port numbers to 3 hosts", "give as many ports and addresses as hosts"),
+        ("authpgsqlrc", 'invalid sslmode value: "x"', "correct that value in PGSQL_CONNECTION"),
+        ("authmysqlrc", "Access denied for user 'x'@'%' to database 'y' (1044)", "correct MYSQL_DATABASE"),
         ("authmysqlrc", "Too many connections (1040)", "raise max_connections"),
         (
             "authmysqlrc",
