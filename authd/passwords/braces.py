@@ -37,14 +37,19 @@ def split(stored: bytes) -> tuple[bytes, bytes]:
 
 
 def matches(password: bytes, scheme: bytes, value: bytes) -> bool | None:
-    """Tell whether `password` is the one behind `value`; ``None`` where the scheme is not one of these."""
-    if scheme in PLAIN:
-        return hmac.compare_digest(_digest(PLAIN[scheme], password), value)
-    if scheme == MD5RAW:
-        return hmac.compare_digest(hashlib.md5(password).hexdigest().encode(), value)
+    """Tell whether `password` is the one behind `value`.
+
+    :returns: ``None`` where the scheme is not one of these, or `value` is not a digest of it.
+    """
     if scheme in SALTED:
         return _salted_matches(password, SALTED[scheme], value)
-    return None
+    if scheme in PLAIN:
+        computed = _digest(PLAIN[scheme], password)
+    elif scheme == MD5RAW:
+        computed = hashlib.md5(password).hexdigest().encode()
+    else:
+        return None
+    return hmac.compare_digest(computed, value) if len(value) == len(computed) else None
 
 
 def make(password: bytes, scheme: bytes) -> bytes | None:
@@ -63,12 +68,14 @@ def _digest(name: str, password: bytes) -> bytes:
     return base64.b64encode(hashlib.new(name, password).digest())
 
 
-def _salted_matches(password: bytes, name: str, value: bytes) -> bool:
+def _salted_matches(password: bytes, name: str, value: bytes) -> bool | None:
     try:
         decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        return False
+        return None
     size = hashlib.new(name).digest_size
     digest, salt = decoded[:size], decoded[size:]
-    # Without a salt it would be {SHA} under a name that promises more; Courier refuses it too.
-    return bool(salt) and hmac.compare_digest(hashlib.new(name, password + salt).digest(), digest)
+    if not salt:
+        # It would be {SHA} under a name that promises more; Courier refuses it too.
+        return None
+    return hmac.compare_digest(hashlib.new(name, password + salt).digest(), digest)

@@ -56,9 +56,10 @@ _LOCK = re.compile(rb"[!*]*(?:LK\*)?")
 def decoy_like(stored: bytes) -> bytes | None:
     """Return a decoy of the scheme and cost of `stored`, which may be locked or cut off; ``None`` where these can't be told."""
     scheme, value = braces.split(_unlocked(stored))
-    if scheme in braces.SCHEMES:
-        return scheme + _digest(scheme)
     value = _unlocked(value)
+    if scheme in braces.SCHEMES:
+        # The name alone, or before a cut-off digest, costs nothing.
+        return scheme + _digest(scheme) if braces.matches(b"", scheme, value) is not None else None
     if not scheme or scheme in CRYPT_SCHEMES:
         for pattern, length in _CRYPT_SETTINGS:
             if setting := pattern.match(value):

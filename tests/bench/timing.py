@@ -59,6 +59,7 @@ ODD = (
     Account("empty", "an empty hash", lambda hashed: ""),
     Account("null", "NULL", lambda hashed: None),
     Account("scheme", "an unknown scheme", lambda hashed: "{FOO}bar"),
+    Account("name", "a scheme's name alone", lambda hashed: "{SSHA}"),
 )
 
 

@@ -54,6 +54,21 @@ ROUNDS = _hashed(b"$6$rounds=1500$abcdefgh$")
 MADE = [hash_password(b"secret", scheme) for scheme in SCHEMES]
 MORE = [_hashed(setting) for setting in (b"$6$rounds=1000$a$", b"$5$rounds=2000$a$", b"_J9..abcd", b"$sha1$99$abc$")]
 
+NO_DIGEST = [
+    b"{SSHA}",
+    SSHA[:-5],
+    b"{ssha512}" + SSHA[6:],
+    b"{SSHA}*",
+    b"{SHA}",
+    b"{MD5}x",
+    b"{MD5RAW}*",
+    b"{CRYPT}",
+    b"{BLF-CRYPT}",
+    b"{PBKDF2-SHA256}",
+    b"{ARGON2ID}",
+]
+"""The name of a scheme, and no hash of it behind."""
+
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
@@ -91,11 +106,26 @@ def test_a_hash_that_was_cut_off_tells_its_cost(stored: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [b"", b"!", b"*", b"x", b"NP", b"*LK*", b"{FOO}bar", b"$2b$99$" + b"a" * 53, b"$9$a$b", b"$y$", b"locked"]
+    "stored",
+    [
+        b"",
+        b"!",
+        b"*",
+        b"x",
+        b"NP",
+        b"*LK*",
+        b"{FOO}bar",
+        b"$2b$99$" + b"a" * 53,
+        b"$9$a$b",
+        b"$y$",
+        b"locked",
+        *NO_DIGEST,
+    ],
 )
 def test_what_tells_no_cost_has_no_decoy(stored: bytes) -> None:
     assert decoy_like(stored) is None
     assert not is_computed(stored)
+    assert verify(b"secret", stored) is Verdict.UNUSABLE
 
 
 @given(
@@ -162,6 +192,7 @@ OF_ONE_COST = [
     account("null", None),
     account("scheme", b"{FOO}bar"),
     account("bad cost", b"$2b$99$" + BCRYPT[7:]),
+    *(account(f"no digest {number}", stored) for number, stored in enumerate(NO_DIGEST)),
 ]
 
 
