@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from authd.cli.common import FAILED, command, complain, option_parser
+from authd.cli.common import FAILED, choice, command, complain, option_parser
 from authd.config.listening import DEFAULT_MODES
 from authd.config.problem import ConfigError
+
+COMMANDS = ("check", "doctor", "cache", "deliver")
 
 VALUED = ("--sysconfdir", "--socket", "--protocol", "--as", "--chroot")
 """The options, each of which has a value."""
@@ -18,7 +20,15 @@ VALUED = ("--sysconfdir", "--socket", "--protocol", "--as", "--chroot")
 @command("authd")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(commands_first(sys.argv[1:] if arguments is None else arguments))
+    words = commands_first(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if words and words[0] in VALUED and len(words) == 1:
+        parser.error(f"argument {words[0]}: expected one argument")
+    if not words or words[0].startswith(VALUED):
+        choice(None, COMMANDS, parser)
+    if not words[0].startswith("-"):
+        choice(words[0], COMMANDS, parser)
+    options = parser.parse_args(words)
     # Each has its own needs: what asks the daemon alone must not wait for database drivers to load.
     try:
         match options.command:
@@ -70,7 +80,7 @@ DEEPEST = 2
 
 def _parser() -> argparse.ArgumentParser:
     parser = option_parser("authd", "Look after an authd installation.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
     commands.add_parser(
@@ -88,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol", metavar="NAME", choices=sorted(DEFAULT_MODES), help="the sockets of this protocol"
     )
     cache = commands.add_parser("cache", help="look after what the daemon remembers")
-    flush = cache.add_subparsers(dest="what", required=True).add_parser(
+    flush = cache.add_subparsers(dest="what", required=True, metavar="flush").add_parser(
         "flush", parents=[everywhere], help="have it forget a user, or all"
     )
     flush.add_argument("--socket", metavar="PATH", help="the control socket, where it is not the configuration's")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from authd.cli.common import FAILED, OK, command, complain, configuration, option_parser
+from authd.cli.common import FAILED, OK, choice, command, complain, configuration, option_parser
 from authd.cli.offline import examine
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings, RunDirectory
@@ -32,19 +32,26 @@ UNKNOWN = 4
 """Exit statuses of ``status``, as the Linux Standard Base has them."""
 
 
+COMMANDS = ("start", "stop", "restart", "reload", "status")
+
+
 @command("authdaemond")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = option_parser("authdaemond", "The authentication daemon.")
-    parser.add_argument("command", choices=["start", "stop", "restart", "reload", "status"])
+    verbs = f"{{{','.join(COMMANDS)}}}"
+    # An optional argument to argparse, whose complaint about a missing one would hide the one about an unknown option.
+    parser.usage = f"%(prog)s [-h] [--version] [--sysconfdir DIR] [--foreground] {verbs}"
+    parser.add_argument("command", nargs="?", metavar=verbs)
     parser.add_argument("--sysconfdir", metavar="DIR", help="directory of authdaemonrc")
     parser.add_argument("--foreground", action="store_true", help="with start: stay here, and log to standard error")
     options = parser.parse_args(arguments)
+    verb = choice(options.command, COMMANDS, parser)
     try:
         file = configuration(options.sysconfdir)
         # These must work whatever else is wrong in the file.
         directory = authdaemonrc.load_directory(file)
-        match options.command:
+        match verb:
             case "start" if options.foreground:
                 serve(authdaemonrc.load(file))
                 return OK

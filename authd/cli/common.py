@@ -19,6 +19,7 @@ from authd import __version__
 from authd.config import authdaemonrc
 from authd.config.hints import connect_hint, process_hint, reason
 from authd.config.locate import sysconfdir
+from authd.config.nearest import suggestion
 
 OK = 0
 FAILED = 1
@@ -68,6 +69,14 @@ def option_parser(name: str, description: str, epilog: str = "") -> argparse.Arg
     parser = argparse.ArgumentParser(prog=name, description=description, epilog=epilog or None, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=version(name))
     return parser
+
+
+def choice(word: str | None, known: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Return `word`, the command's first argument, if it is one of `known`; else end with a usage error that names them."""
+    if word is None or word not in known:
+        problem = "no command; " if word is None else f"unknown command {word}; {suggestion(word, known)}"
+        parser.error(f"{problem}use {', '.join(known[:-1])} or {known[-1]}")
+    return word
 
 
 def version(name: str) -> str:

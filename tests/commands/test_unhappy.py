@@ -92,6 +92,44 @@ def test_odd_words_never_end_in_a_traceback(idle: Path, name: str, words: list[s
     assert 0 <= code < 128
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["authd"], "authd: error: no command; use check, doctor, cache or deliver"),
+        (["authd", "--sysconfdir", "/x"], "authd: error: no command; use check, doctor, cache or deliver"),
+        (
+            ["authd", "chekc", "--nosuch"],
+            "authd: error: unknown command chekc; did you mean check? use check, doctor, cache or deliver",
+        ),
+        (["authdaemond"], "authdaemond: error: no command; use start, stop, restart, reload or status"),
+        (
+            ["authdaemond", "statsu"],
+            "authdaemond: error: unknown command statsu; did you mean status? use start, stop, restart, reload or status",
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_there_is_not(words: list[str], complaint: str) -> None:
+    code, said, complained = run_command(*words)
+    assert (code, said) == (2, "")
+    assert complained.endswith(f"{complaint}\n")
+
+
+PRINT_USAGE_ALONE = ("authtest", "authenumerate", "userdb")
+"""Commands that say no more of a wrong option than Courier's of these names."""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in PRINT_USAGE_ALONE])
+def test_a_wrong_option_is_named(name: str) -> None:
+    for word, problem in (
+        ("--nosuch", "unrecognized arguments: --nosuch"),
+        ("--sysconfdir", "argument --sysconfdir: expected one argument"),
+    ):
+        code, said, complained = run_command(name, word)
+        assert (code, said) == (2, "")
+        assert complained.endswith(f"{name}: error: {problem}\n")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 class TestEveryCommand:
     @pytest.mark.parametrize("option", ["--help", "--version", "-h"])
