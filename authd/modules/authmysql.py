@@ -13,9 +13,10 @@ from ssl import SSLContext
 from typing import Any
 
 import pymysql
-import pymysql.constants
 from pymysql.charset import charset_by_name
+from pymysql.constants import CLIENT, CR
 from pymysql.converters import encoders
+from pymysql.err import OperationalError
 from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.engine import Dialect
@@ -111,6 +112,10 @@ class AuthMysql(SqlModule):
             wished = tls or (None if local else unverified_context())
             return RowConnection(tls=wished, needs_tls=tls is not None and not local, **arguments)
         except Exception as error:
+            if local and error.args[:1] == (CR.CR_CONN_HOST_ERROR,):
+                # PyMySQL names a server at localhost, whatever the socket.
+                words = f"Can't connect through socket '{arguments['unix_socket']}' ({error.original_exception})"  # type: ignore[attr-defined]
+                raise OperationalError(CR.CR_CONNECTION_ERROR, words) from None
             if words := plugin_advice(error, settings.values["MYSQL_USERNAME"], self._uses_mysqlclient):
                 raise TemporaryFailure(Reason.UNREACHABLE, words) from None
             raise
@@ -183,7 +188,7 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
         "password": values["MYSQL_PASSWORD"],
         "database": values["MYSQL_DATABASE"],
         "charset": _character_set(settings),
-        "client_flag": (values["MYSQL_OPT"] | pymysql.constants.CLIENT.FOUND_ROWS) & ~pymysql.constants.CLIENT.SSL,
+        "client_flag": (values["MYSQL_OPT"] | CLIENT.FOUND_ROWS) & ~CLIENT.SSL,
         "connect_timeout": timeout,
         "read_timeout": timeout,
         "write_timeout": timeout,

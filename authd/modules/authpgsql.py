@@ -17,7 +17,7 @@ from authd.config.pgsqlrc import SETTINGS, load_pgsqlrc
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
-from authd.modules.pgsqlconnect import connection_parameters, environment, mode_beside_service
+from authd.modules.pgsqlconnect import connection_parameters, environment, fifo_of, mode_beside_service
 from authd.modules.provers import PostgresqlProver
 from authd.modules.readable import is_readable
 from authd.modules.sql import HomelessLogins
@@ -65,13 +65,16 @@ class AuthPgsql(HomelessLogins):
     def connect(self, settings: SqlSettings) -> psycopg.Connection[Any]:
         timeout = self._surroundings.timeout
         with environment(self._surroundings.libpq), environment(mode_beside_service(settings)):
+            parameters = connection_parameters(settings, timeout)
+            if problem := fifo_of(parameters):
+                raise TemporaryFailure(Reason.MISCONFIGURED, problem)
             connection = _Connection.connect(
                 # Whole statements each time: what is prepared would be outlived by an altered table.
                 "",
                 autocommit=True,
                 prepare_threshold=None,
                 cursor_factory=_Cursor,
-                **connection_parameters(settings, timeout),
+                **parameters,
             )
         try:
             connection.answer_seconds = timeout

@@ -19,6 +19,7 @@ from authd.modules import ldappasswords
 from authd.modules.base import TemporaryFailure
 from authd.modules.ldappasswords import LOST
 from authd.modules.ldapverdict import described
+from authd.modules.reach import fifo_in
 from authd.modules.readable import is_readable
 from authd.outcome import Answer, Reason, reject
 
@@ -222,6 +223,8 @@ class Directory:
 
     def _connect(self, uri: str) -> LDAPObject:
         settings = self._settings
+        if problem := fifo_in((name, self._tls[name]) for name in _TLS_FILES if name in self._tls):
+            raise TemporaryFailure(Reason.MISCONFIGURED, problem)
         connection = ldap.initialize(uri)
         connection.set_option(ldap.OPT_PROTOCOL_VERSION, settings.protocol_version)
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.timeout)

@@ -12,8 +12,8 @@ MYSQL: Sequence[tuple[str, str]] = (
     (r"logs in by ", "do that, or name another user in MYSQL_USERNAME"),
     (r"has no TLS", "give the server TLS, or take the MYSQL_SSL settings out"),
     (r"MYSQL_SSL_\w+: ", "correct that setting, or let the daemon's user read its file"),
+    (r"Permission denied|socket .*\(13\)", "let the daemon's user enter the directory of MYSQL_SOCKET"),
     (r"No such file or directory|\(2002\)", "start the database, or correct MYSQL_SOCKET"),
-    (r"Permission denied", "let the daemon's user enter the directory of MYSQL_SOCKET"),
     (r"Connection refused|timed out|No route|unreachable", "start the database, or correct MYSQL_SERVER or MYSQL_PORT"),
     (
         r"Name or service|name resolution|No address|Unknown MySQL server host|\(2005\)",
@@ -37,6 +37,7 @@ MYSQL: Sequence[tuple[str, str]] = (
 """What MySQL, MariaDB and their drivers say, and what to do; the first that is found counts."""
 
 PGSQL: Sequence[tuple[str, str]] = (
+    (r"a FIFO, where", "name a file there, in PGSQL_CONNECTION or in authdaemonrc"),
     (
         r"service file|definition of service",
         "correct service in PGSQL_CONNECTION, or PGSERVICEFILE in authdaemonrc, or let the daemon's user read that file",
@@ -78,6 +79,7 @@ PGSQL: Sequence[tuple[str, str]] = (
 """Messages of libpq and PostgreSQL."""
 
 LDAP: Sequence[tuple[str, str]] = (
+    (r"a FIFO, where", "name a file in that setting of authdaemonrc"),
     (r"TLS can't be set up", "correct these settings in authdaemonrc, or let the daemon's user read the files"),
     (
         r"[Ss]trong(er|\(er\))? auth|[Cc]onfidentiality|TLS.*required|encryption required|signing",

@@ -12,6 +12,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from authd.config.sqlrc import SqlSettings
+from authd.modules.reach import fifo_in
 
 _OLDER = {
     "host": "PGSQL_HOST",
@@ -22,6 +23,9 @@ _OLDER = {
     "dbname": "PGSQL_DATABASE",
 }
 """Parameters, and the settings that have them in files of older builds."""
+
+_FILES = ("passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""Parameters that name files, each of which a variable can name too."""
 
 _URI = re.compile("postgres(ql)?://")
 _CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
@@ -59,6 +63,16 @@ def _reject_part_of_password(given: Mapping[str, Any]) -> None:
     # An @ in front is an abstract Unix socket's.
     if any("@" in host[1:] for host in hosts) or "@" in str(given.get("dbname", "")):
         raise ProgrammingError("in a user name or password of a URI, @ is written %40 and / is written %2F")
+
+
+def fifo_of(parameters: Mapping[str, Any]) -> str:
+    """Return what is wrong with the first of the files of a connection that is a FIFO; empty if none is.
+
+    :param parameters: of the connection; what they lack is in the environment.
+    """
+    named = [(name, parameters.get(name) or os.environ.get(f"PG{name.upper()}")) for name in _FILES]
+    named.append(("PGSERVICEFILE", os.environ.get("PGSERVICEFILE") if parameters.get("service") else None))
+    return fifo_in((name, str(path)) for name, path in named if path)
 
 
 def mode_beside_service(settings: SqlSettings) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from authd.config.names import user_name
@@ -22,6 +24,20 @@ def out_of_reach(needs: Iterable[tuple[Path, int]]) -> Iterator[Problem]:
         user = user_name(os.geteuid())
         mend = f"chgrp a group of {user} and chmod g+{letter} it, and let {user} enter {file.parent}"
         yield Problem(file, f"the daemon's user {user} can't {verb} it", mend)
+
+
+def fifo_in(files: Iterable[tuple[str, str]]) -> str:
+    """Return what is wrong with the first of `files` that is a FIFO; empty if none is.
+
+    A library that opens one waits for the other end, without a limit.
+
+    :param files: the name of each one's setting, and its path.
+    """
+    for name, path in files:
+        with suppress(OSError):
+            if stat.S_ISFIFO(Path(path).stat().st_mode):
+                return f"{name}: {path}: a FIFO, where a file is wanted"
+    return ""
 
 
 def _may_be_there(file: Path) -> bool:

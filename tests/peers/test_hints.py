@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -78,6 +79,16 @@ class TestMysql:
     def test_where_and_as_whom(self, etc: Path, server: MariaDB, settings: dict[str, str], hint: str) -> None:
         filled = {name: value and value.format(free=free_tcp_port()) for name, value in settings.items()}
         assert self.check(etc, server, **filled)[1] == hint
+
+    @pytest.mark.parametrize("driver", ["pymysql", "mysqlclient"])
+    def test_a_socket_that_a_dead_server_left(self, etc: Path, root: Path, server: MariaDB, driver: str) -> None:
+        left = root / "left.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(left))
+        write_authdaemonrc(etc, root / "run", AUTHD_MYSQL_DRIVER=driver)
+        (etc / "authmysqlrc").write_text(changed(mysqlrc(server.socket), MYSQL_SOCKET=str(left)))
+        told, hint = problem(etc)
+        assert (str(left) in told, hint) == (True, "start the database, or correct MYSQL_SOCKET")
 
     def test_too_many_connections(self, etc: Path, root: Path) -> None:
         require("mariadbd")

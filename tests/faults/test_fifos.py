@@ -1,0 +1,84 @@
+"""A FIFO where a library wants a file is named, and neither ``authd check`` nor a lookup waits for its other end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import opened, require
+from tests.support.certificates import Authority
+from tests.support.daemon import Authd, run_command
+from tests.support.sysconf import changed, ldaprc, mysqlrc, write_authdaemonrc
+from tests.support.wire import exchange, pre
+
+TLS = ("CACERT", "CERT", "KEY")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    require("openssl")
+    authority = Authority(opened(tmp_path_factory.mktemp("tls")))
+    authority.issue("client")
+    return authority
+
+
+def _files(authority: Authority, root: Path, fifo: str) -> dict[str, str]:
+    """Return the path for each of `TLS`, that of `fifo` to a FIFO."""
+    os.mkfifo(root / "fifo", 0o600)
+    certificate = authority.root / "client.pem"
+    files = {"CACERT": authority.file, "CERT": certificate, "KEY": certificate.with_suffix(".key")}
+    return {name: str(root / "fifo" if name == fifo else path) for name, path in files.items()}
+
+
+def _is_told(etc: Path, name: str) -> None:
+    wanted = f"{name}: {etc.parent}/fifo: a FIFO, where a file is wanted"
+    code, said, _ = run_command("authd", "check", "--sysconfdir", str(etc))
+    assert code == 1
+    assert wanted in said
+    with Authd(etc, etc.parent / "run") as daemon:
+        assert exchange(daemon.socket, pre("user@example.org")) == b""
+        assert wanted in daemon.logged()
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "mysqlclient"])
+@pytest.mark.parametrize("fifo", TLS)
+def test_mysql(root: Path, authority: Authority, fifo: str, driver: str) -> None:
+    settings = {f"MYSQL_SSL_{name}": path for name, path in _files(authority, root, fifo).items()}
+    where = {"MYSQL_SOCKET": None, "MYSQL_SERVER": "127.0.0.1", "MYSQL_PORT": "1"}
+    write_authdaemonrc(root / "etc", root / "run", daemons="1", AUTHD_MYSQL_DRIVER=driver)
+    (root / "etc/authmysqlrc").write_text(changed(mysqlrc(root / "socket"), **where, **settings))
+    _is_told(root / "etc", f"MYSQL_SSL_{fifo}")
+
+
+@pytest.mark.parametrize(
+    ("named", "parameters", "variables"),
+    [
+        ("passfile", "passfile={fifo}", {}),
+        ("sslrootcert", "sslrootcert={fifo}", {}),
+        ("sslcert", "sslcert={fifo} sslkey=/nonexistent", {}),
+        ("sslkey", "sslcert=/nonexistent sslkey={fifo}", {}),
+        ("sslcrl", "sslcrl={fifo}", {}),
+        ("sslrootcert", "", {"PGSSLROOTCERT": "{fifo}"}),
+        ("PGSERVICEFILE", "service=mail", {"PGSERVICEFILE": "{fifo}"}),
+    ],
+)
+def test_pgsql(root: Path, named: str, parameters: str, variables: dict[str, str]) -> None:
+    os.mkfifo(root / "fifo", 0o600)
+    filled = {name: value.format(fifo=root / "fifo") for name, value in variables.items()}
+    write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", **filled)
+    connection = f"host=127.0.0.1 port=1 user=nobody {parameters.format(fifo=root / 'fifo')}"
+    (root / "run").mkdir()
+    (root / "etc/authpgsqlrc").write_text(
+        f"PGSQL_CONNECTION {connection}\nPGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD password\n"
+    )
+    _is_told(root / "etc", named)
+
+
+@pytest.mark.parametrize("fifo", TLS)
+def test_ldap(root: Path, authority: Authority, fifo: str) -> None:
+    settings = {f"LDAPTLS_{name}": path for name, path in _files(authority, root, fifo).items()}
+    write_authdaemonrc(root / "etc", root / "run", "authldap", daemons="1", **settings)
+    (root / "etc/authldaprc").write_text(ldaprc("ldaps://127.0.0.1:1"))
+    _is_told(root / "etc", f"LDAPTLS_{fifo}")
