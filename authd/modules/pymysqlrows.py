@@ -99,14 +99,14 @@ class RowConnection(Connection):
             affected: int = super()._read_query_result(unbuffered)  # type: ignore[misc]
             self._reject_short_rows()
             return affected
-        columns, rows, size = found
+        columns, rows, size, name = found
         self._may_be_buffered = len(data) > size
         self._rfile.read(size)
         result = MySQLResult(self)
         result.connection = None
         result.has_next = False
         result.field_count = columns
-        result.description = (*_UNTOLD * (columns - 1), (last_name(data, columns), *_UNTOLD[0][1:]))
+        result.description = (*_UNTOLD * (columns - 1), (name, *_UNTOLD[0][1:]))
         result.rows = rows
         result.affected_rows = len(rows)
         self._result = result
@@ -120,19 +120,22 @@ class RowConnection(Connection):
             raise InternalError("a row has not as many columns as the result")
 
 
-def read_rows(data: bytes) -> tuple[int, Rows, int] | None:
-    """Return the number of columns, the rows, and the length of a result that `data` begins with; else ``None``.
+def read_rows(data: bytes) -> tuple[int, Rows, int, str] | None:
+    """Return the number of columns, the rows, the length of a result that `data` begins with, and its last column's name.
 
-    ::
+    ``None`` where there is no whole result.  The name is empty where the column is not a computed one::
 
-        result = columns *description EOF *row EOF      ; each a packet: length (3 bytes), number (1 byte), payload
-        row    = *(NULL / length value)
+        result      = columns *description EOF *row EOF ; each a packet: length (3 bytes), number (1 byte), payload
+        description = *(length text)                    ; catalogue, schema, table, the table's own name, name, …
+        row         = *(NULL / length value)
+
+    A computed column has neither schema nor table.
 
     From the description of the protocol in MariaDB's documentation.
     """
     size = len(data)
     start = number = 0
-    columns = 0
+    columns = described = last = 0
     ends = 0
     rows: list[tuple[bytes | None, ...]] = []
     while start + 5 <= size:
@@ -148,28 +151,25 @@ def read_rows(data: bytes) -> tuple[int, Rows, int] | None:
                 return None
         elif first == _EOF and end == at + 5:
             ends += 1
-            if ends == 2:
+            if ends == 1:
+                described = last
+            else:
                 more = data[at + 3] & SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-                return None if more else (columns, tuple(rows), end)
+                return None if more else (columns, tuple(rows), end, _computed_name(data, described))
         elif ends:
             row = _row(data, at, end)
             if row is None or len(row) != columns:
                 return None
             rows.append(row)
-        start = end
+        start, last = end, at
     return None
 
 
-def last_name(data: bytes, columns: int) -> str:
-    """Return the name of the last computed column of a result that `data` begins with.
-
-    A description begins with catalogue, schema, table, the table's own name, and the column's name, each after its length.  A
-    computed column has no schema and no table.
-
-    :param columns: how many the result has.
-    """
-    end = data.find(bytes((5, 0, 0, (columns + 2) & 0xFF, _EOF)))
-    at = data.rfind(_COMPUTED, 0, end) + len(_COMPUTED)
+def _computed_name(data: bytes, at: int) -> str:
+    """Return the name in the description of a computed column; empty if it is that of another."""
+    if not data.startswith(_COMPUTED, at):
+        return ""
+    at += len(_COMPUTED)
     return data[at + 1 : at + 1 + data[at]].decode("utf-8", "replace")
 
 

@@ -26,18 +26,30 @@ def value(of: bytes | None) -> bytes:
     return (bytes([len(of)]) if len(of) < 251 else b"\xfc" + len(of).to_bytes(2, "little")) + of
 
 
-def written(columns: int, rows: list[tuple[bytes | None, ...]], status: int = 2) -> bytes:
+def described(name: bytes, table: bytes = b"") -> bytes:
+    schema = b"extmail" if table else b""
+    return b"".join(map(value, (b"def", schema, table, table, name, b""))) + b"\x0c" + bytes(12)
+
+
+def written(
+    columns: int, rows: list[tuple[bytes | None, ...]], status: int = 2, last: bytes = described(b"mark")
+) -> bytes:
     end = b"\xfe\0\0" + status.to_bytes(2, "little")
-    return packets(
-        bytes([columns]), *[b"\x03def"] * columns, end, *[b"".join(value(of) for of in row) for row in rows], end
-    )
+    descriptions = [described(b"name", b"mailbox")] * (columns - 1) + [last]
+    return packets(bytes([columns]), *descriptions, end, *[b"".join(value(of) for of in row) for row in rows], end)
 
 
 @given(RESULTS, st.binary(max_size=20))
 def test_what_was_written_is_read(result: tuple[int, list[tuple[bytes | None, ...]]], more: bytes) -> None:
     columns, rows = result
     data = written(columns, rows)
-    assert read_rows(data + more) == (columns, tuple(rows), len(data))
+    assert read_rows(data + more) == (columns, tuple(rows), len(data), "mark")
+
+
+def test_the_name_is_that_of_a_computed_column_alone() -> None:
+    for last in (described(b"mark", b"mailbox"), b"", b"\x03def", b"\x03def\0\0"):
+        found = read_rows(written(2, [(b"a", b"b")], last=last))
+        assert found is None or found[3] == ""
 
 
 @given(RESULTS, st.integers(1, 1000))
