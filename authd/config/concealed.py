@@ -18,9 +18,9 @@ def known_word(text: str, known: Iterable[str]) -> str:
 
 
 def before_secret(text: str) -> str:
-    """Return `text` up to the first name in it that may be a secret's, whose value may follow, with ``…`` for the rest."""
+    """Return `text` up to the first name in it that may be a secret's, whose value may follow, with ``...`` for the rest."""
     for word in re.finditer(r"[^\s=:,;\"']+", text):
         if _SECRET.search(word[0]):
             # A long word that only has such a name in it may be the name and the secret together.
-            return f"{text[: word.start()]}…"
+            return f"{text[: word.start()]}..."
     return text

@@ -20,6 +20,7 @@ from typing import Any
 from authd.modules.joinable import MYSQL_CERTAIN, POSTGRESQL_CERTAIN, SQLITE_CERTAIN, Certain
 from authd.modules.sqlliterals import (
     BEFORE_A_LITERAL,
+    BEFORE_A_NAME,
     LiteralError,
     inside,
     needs_type,
@@ -193,7 +194,7 @@ def _bound_literal(literal: Token, known: frozenset[str], before: Sequence[Token
         or (previous.kind is Kind.WORD and previous.text.lower() not in BEFORE_A_LITERAL)
     ):
         raise ClauseError(
-            f"a variable can't be part of a literal behind {previous.text}; write cast('…' AS type), or '…'::type"
+            f"a variable can't be part of a literal behind {previous.text}; write cast('...' AS type), or '...'::type"
         )
     if after and after[0].text.lower() == "uescape":
         raise ClauseError("a variable can't be part of a literal with UESCAPE; write the characters themselves")
@@ -233,11 +234,21 @@ def _refuse_typed(before: Sequence[Token], parts: Statement, syntax: Syntax) -> 
         return
     if previous.kind is Kind.STRING:
         raise ClauseError("a literal with a variable follows another; write one literal")
+    if _ends_a_value(previous) or previous.text.lower() in BEFORE_A_NAME:
+        raise ClauseError(
+            f"a variable can't be part of what follows {previous.text}, a name or a text that must stand there as it is; "
+            "write it without variables"
+        )
     typed = previous.kind is Kind.WORD and previous.text.lower() in syntax.lexicon.typed_literals
     if typed and len(parts) > 1:
         raise ClauseError(
-            f"a variable can't be part of a literal behind {previous.text}; write cast('…' AS {previous.text})"
+            f"a variable can't be part of a literal behind {previous.text}; write cast('...' AS {previous.text})"
         )
+
+
+def _ends_a_value(word: Token) -> bool:
+    """Tell whether a literal behind `word` is a column's name for the answer."""
+    return word.kind is Kind.NAME or word.text == ")" or word.text[0].isdecimal()
 
 
 def _refuse_as_part_of_a_name(words: Sequence[Token], place: int) -> None:
@@ -249,12 +260,22 @@ def _refuse_as_part_of_a_name(words: Sequence[Token], place: int) -> None:
         )
 
 
+def refuse_parameters(expression: str, syntax: Syntax) -> None:
+    """Refuse an expression that the engine would bind a value in; no variable stands in it.
+
+    :raises ClauseError: saying which.
+    """
+    words = list(tokens(expression, syntax.lexicon))
+    for place, word in enumerate(words):
+        _refuse_parameter(word, words[place + 1 : place + 2], syntax)
+
+
 def _refuse_parameter(word: Token, after: Sequence[Token], syntax: Syntax) -> None:
     """Refuse what the engine takes for a parameter of the administrator's own, which has no value."""
     if word.kind is not Kind.SYMBOL or word.text not in syntax.lexicon.parameter_marks:
         return
     if word.text == "?" or (after and after[0].kind is Kind.WORD):
-        raise ClauseError(f"{word.text} stands for a parameter, which has no value here; write a literal or $(…)")
+        raise ClauseError(f"{word.text} stands for a parameter, which has no value here; write a literal")
 
 
 def _unfinished(word: Token) -> str:

@@ -9,11 +9,14 @@ from typing import Any
 from authd.config.problem import ConfigError, Problem
 from authd.config.sqlrc import EMPTY, SqlSettings
 from authd.modules.base import SAMPLE
-from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, render, substitute
+from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, refuse_parameters, render, substitute
 
 LOOKUP_VARIABLES = ("local_part", "domain", "service")
 CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
 """A password change has no service in Courier's clause."""
+
+_EXPRESSIONS = ("FIELD", "DEFAULTDELIVERY", "WHERE_CLAUSE", "USER_TABLE")
+"""How the names of settings end that are pasted into the default statements."""
 
 MARK = "authd_answer"
 """Name of the column by which an answer is known to be its statement's; a number is appended each time."""
@@ -141,6 +144,7 @@ class Statements:
         self._syntax = syntax
         self.select: Query | Clause
         self.delivery: Query | Clause
+        self._refuse_parameters()
         clause = self._clause("SELECT", settings.select_clause, LOOKUP_VARIABLES)
         if clause:
             self.select = self.delivery = Clause(clause, syntax)
@@ -162,10 +166,20 @@ class Statements:
             return substitute(clause, variables, self._syntax)
         except ClauseError as error:
             name = next((name for name in self._settings.lines if name.endswith(f"{kind}_CLAUSE")), f"{kind}_CLAUSE")
-            problem, _, mend = str(error).partition("; ")
-            raise ConfigError(
-                Problem(self._settings.file, problem, mend, self._settings.lines.get(name), name)
-            ) from None
+            raise self._refused(name, error) from None
+
+    def _refused(self, name: str, error: ClauseError) -> ConfigError:
+        problem, _, mend = str(error).partition("; ")
+        return ConfigError(Problem(self._settings.file, problem, mend, self._settings.lines.get(name), name))
+
+    def _refuse_parameters(self) -> None:
+        """Refuse the mark of a parameter in what the default statements are made of, which one of ours would be bound to."""
+        for name in self._settings.lines:
+            if name.endswith(_EXPRESSIONS):
+                try:
+                    refuse_parameters(self._settings.values.get(name, ""), self._syntax)
+                except ClauseError as error:
+                    raise self._refused(name, error) from None
 
     def _query(self, maildir_field: str) -> Query:
         s = self._settings

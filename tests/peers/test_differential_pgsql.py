@@ -95,6 +95,8 @@ LITERALS = {
     "casts": "'$(service)'::text <> 'x'::varchar AND '1'::int = 1 AND $$1$$::int = 1",
     "cast of a made one": "('2020-01-0' || '1')::date = '2020-01-01' AND '$(service)x'::varchar(2) <> 'x'",
     "any type": "concat('$(service)', '@') <> concat('', '$(domain)x') AND '$(service)' IS NOT NULL",
+    "postfix null tests": "'$(service)' NOTNULL AND NOT '$(domain)' ISNULL",
+    "halves of a character": "E'\\uD83D\\uDE00$(service)' = U&'\\D83D\\DE00$(service)'",
     "formatted": "format('%s-%s', '$(service)', 'x$(domain)') LIKE '%-x%' AND count_of('$(domain)')",
     "case": "CASE '$(service)' WHEN 'imap' THEN true ELSE false END",
     "insensitive": "label = 'ANN@$(service)'",
@@ -273,6 +275,14 @@ class TestDeliberateDifferences:
         edit(pair.etc / "authpgsqlrc", changed(rc, PGSQL_SELECT_CLAUSE=clause))
         assert exchange(pair.authd.socket, pre("user@example.org")) == before
         assert re.search(r"authpgsqlrc:\d+: PGSQL_SELECT_CLAUSE: .*; .*stay in force", pair.authd.logged()[logged:])
+
+    @pytest.mark.parametrize("name", ["PGSQL_WHERE_CLAUSE", "PGSQL_QUOTA_FIELD", "PGSQL_DEFAULTDELIVERY"])
+    def test_no_value_of_ours_becomes_a_setting_s_parameter(self, pair: Pair, rc: str, name: str) -> None:
+        before = exchange(pair.authd.socket, pre("user@example.org"))
+        logged = len(pair.authd.logged())
+        edit(pair.etc / "authpgsqlrc", changed(rc, **{name: "$1 <> 'x'"}))
+        assert exchange(pair.authd.socket, pre("user@example.org")) == before
+        assert f"{name}: $ stands for a parameter" in pair.authd.logged()[logged:]
 
     def test_values_stay_what_they_are_in_literals_with_escapes(self, pair: Pair, rc: str) -> None:
         """Courier pastes a value there that the server then unescapes, or that ends the literal."""

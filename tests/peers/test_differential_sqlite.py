@@ -220,6 +220,14 @@ class TestDeliberateDifferences:
         assert exchange(pair.authd.socket, pre("user@example.org")) == before
         assert "SQLITE_SELECT_CLAUSE: " in pair.authd.logged()[logged:]
 
+    @pytest.mark.parametrize("condition", ["?1 <> 'x'", ":user <> 'x'"])
+    def test_no_value_of_ours_becomes_a_setting_s_parameter(self, pair: Pair, rc: str, condition: str) -> None:
+        before = exchange(pair.authd.socket, pre("user@example.org"))
+        logged = len(pair.authd.logged())
+        edit(pair.etc / "authsqliterc", changed(rc, SQLITE_WHERE_CLAUSE=condition))
+        assert exchange(pair.authd.socket, pre("user@example.org")) == before
+        assert f"SQLITE_WHERE_CLAUSE: {condition[0]} stands for a parameter" in pair.authd.logged()[logged:]
+
     def test_concat_works(self, pair: Pair, rc: str) -> None:
         edit(pair.etc / "authsqliterc", changed(rc, SQLITE_HOME_FIELD="concat('/var/mailbox/',homedir)"))
         courier, authd = pair.ask(pre("user@example.org"))
