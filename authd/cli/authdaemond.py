@@ -18,9 +18,9 @@ from authd.config.problem import ConfigError
 from authd.modules.registry import UnknownModules
 from authd.server.directory import PlaceError
 from authd.server.listener import answers
-from authd.server.pidfile import AlreadyRunning, running_daemon
+from authd.server.pidfile import AlreadyRunning, Daemon, daemon_of, running_daemon
 from authd.server.privileges import PrivilegeError
-from authd.server.reload import ReloadRefused, Unanswered, ask_for_reload
+from authd.server.reload import ReloadRefused, Unanswered, ask_for_reload, master_at
 from authd.server.service import launch, serve
 
 STOP_SECONDS = 60.0
@@ -59,15 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # Everything that can be wrong shows here, where somebody reads it.
                 return _start(examine(file))
             case "stop":
-                return _stop(directory)
+                return _stop(directory, file)
             case "restart":
                 # Settings that can't be used must not cost the daemon that runs.
                 settings = examine(file)
-                return _stop(directory) or _start(settings)
+                return _stop(directory, file) or _start(settings)
             case "reload":
                 return _reload(file, directory)
             case _:
-                return _status(directory)
+                return _status(directory, file)
     except (ConfigError, UnknownModules, PlaceError, AlreadyRunning, PrivilegeError) as error:
         complain(str(error))
     except OSError as error:
@@ -87,20 +87,28 @@ def _start(settings: DaemonSettings) -> int:
         return OK
     complain(problem or f"{socket}: no answer; the log of the daemon says why, in syslog or the journal")
     # What does not serve is not left behind.
-    _stop(settings.directory)
+    with running_daemon(settings.directory.pid_file) as daemon:
+        if daemon is not None:
+            _end(daemon)
     return FAILED
 
 
-def _stop(directory: RunDirectory) -> int:
-    """End the daemon and wait until it has ended."""
+def _stop(directory: RunDirectory, file: Path) -> int:
+    """End the daemon and wait until it has ended, in whatever directory it meets its clients."""
     with running_daemon(directory.pid_file) as daemon:
-        if daemon is None:
-            return OK
-        daemon.send(signal.SIGTERM)
-        if not daemon.ends_within(STOP_SECONDS):
-            complain(f"process {daemon.pid} has not ended within {STOP_SECONDS:g} s")
-            return FAILED
-    return OK
+        if daemon is not None:
+            return _end(daemon)
+    with daemon_of(master_at(file)) as daemon:
+        # authdaemonvar was changed.
+        return OK if daemon is None else _end(daemon)
+
+
+def _end(daemon: Daemon) -> int:
+    daemon.send(signal.SIGTERM)
+    if daemon.ends_within(STOP_SECONDS):
+        return OK
+    complain(f"process {daemon.pid} has not ended within {STOP_SECONDS:g} s")
+    return FAILED
 
 
 def _reload(file: Path, directory: RunDirectory) -> int:
@@ -133,7 +141,7 @@ def _reload(file: Path, directory: RunDirectory) -> int:
     return OK
 
 
-def _status(directory: RunDirectory) -> int:
+def _status(directory: RunDirectory, file: Path) -> int:
     try:
         with running_daemon(directory.pid_file) as daemon:
             if daemon is not None:
@@ -145,6 +153,12 @@ def _status(directory: RunDirectory) -> int:
     except PlaceError as error:
         complain(str(error))
         return UNKNOWN
+    with daemon_of(master_at(file)) as daemon:
+        if daemon is not None:
+            print(
+                f"running, process {daemon.pid}, but not in {directory}; authdaemonvar was changed, and a restart is needed"
+            )
+            return FAILED
     with suppress(OSError):
         if directory.pid_file.lstat().st_size:
             print(f"not running, but {directory.pid_file} was left behind")

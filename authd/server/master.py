@@ -99,7 +99,7 @@ class Master:
         self._ready_in, self._ready_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         with suppress(OSError):
             # Without it, SIGHUP still works.
-            self._requests = ReloadRequests()
+            self._requests = ReloadRequests(self._plan.settings.file)
         asked = [self._requests.descriptor] if self._requests is not None else []
         self._master_only += (wake_in, wake_out, self._lifeline_out, self._ready_in)
         self._announce(self._plan)

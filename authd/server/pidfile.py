@@ -194,6 +194,19 @@ def running_daemon(file: Path) -> Iterator[Daemon | None]:
         os.close(descriptor)
 
 
+@contextmanager
+def daemon_of(pid: int | None) -> Iterator[Daemon | None]:
+    """Give the daemon with a process id that was found out in another way than by its pid file; ``None`` if it is none."""
+    process = -1
+    with suppress(OSError):
+        process = os.pidfd_open(pid) if pid else -1
+    try:
+        yield Daemon(pid, process) if pid and process >= 0 and _is_authd(pid) else None
+    finally:
+        if process >= 0:
+            os.close(process)
+
+
 def running(file: Path) -> int | None:
     """Return the id of the process that holds the pid file, 0 if it can't be told, ``None`` if none does.
 

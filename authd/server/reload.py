@@ -2,15 +2,17 @@
 
 The master listens on a socket in the abstract namespace, see ``unix(7)``, whose name has its process id: it needs no directory
 that the daemon's user can write to, and no file that another could replace.  The kernel tells both sides with which process and
-user they speak.
+user they speak.  A second one, whose name has the directory of its configuration, tells which process serves on that.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 LIMIT_SECONDS = 60.0
 """How long the workers of a reload may take to serve before the command gives up."""
@@ -36,6 +38,23 @@ def address_of(pid: int) -> str:
     Containers that share a network have process ids of their own, so the namespace is part of it.
     """
     return f"\0authd-reload-{os.stat('/proc/self/ns/pid').st_ino}-{pid}"
+
+
+def address_at(file: Path) -> str:
+    """Return the address at which the master that serves on a configuration is found.
+
+    :raises OSError: if this user can't tell which directory it is in.
+    """
+    status = file.parent.stat()
+    return f"\0authd-serves-{os.stat('/proc/self/ns/pid').st_ino}-{status.st_dev}-{status.st_ino}"
+
+
+def master_at(file: Path) -> int | None:
+    """Return the process id of the master that serves on a configuration, ``None`` if none is found."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection, suppress(OSError):
+        connection.connect(address_at(file))
+        return _peer(connection)[0] or None
+    return None
 
 
 def ask_for_reload(pid: int) -> None:
@@ -78,26 +97,32 @@ def _peer(connection: socket.socket) -> tuple[int, int]:
 class ReloadRequests:
     """The master's side.
 
+    :param file: the configuration that it serves on.
     :raises OSError: if the address can't be had.
     """
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.bind(address_of(os.getpid()))
-            self._socket.listen()
-        except OSError:
-            self._socket.close()
-            raise
+    def __init__(self, file: Path) -> None:
+        self._socket = _listening(address_of(os.getpid()))
+        self._found: socket.socket | None = None
+        self._poll = select.epoll()
+        self._poll.register(self._socket, select.EPOLLIN)
+        with suppress(OSError):
+            # Another process has it, or this user can't look at the directory.
+            self._found = _listening(address_at(file))
+            self._poll.register(self._found, select.EPOLLIN)
         self._waiting: list[socket.socket] = []
 
     @property
     def descriptor(self) -> int:
-        """Becomes readable when a reload is asked for."""
-        return self._socket.fileno()
+        """Becomes readable when there is something to `take`."""
+        return self._poll.fileno()
 
     def take(self) -> bool:
         """Tell whether a reload was asked for by root or this user since the last call; they wait for `answer`."""
+        with suppress(OSError):
+            while self._found is not None:
+                # The kernel has told whom it looked for.
+                self._found.accept()[0].close()
         taken = False
         while True:
             try:
@@ -123,3 +148,18 @@ class ReloadRequests:
         """Close all descriptors of it, in a process that was forked."""
         for connection in (self._socket, *self._waiting):
             connection.close()
+        if self._found is not None:
+            self._found.close()
+        self._poll.close()
+
+
+def _listening(address: str) -> socket.socket:
+    """Return a socket that listens at an address."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(address)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -79,6 +79,24 @@ def test_a_life(service: Service) -> None:
     assert not service.site.socket.exists()
 
 
+def test_a_daemon_in_the_directory_of_before(service: Service) -> None:
+    """Whoever changes authdaemonvar has it started anew where it is then, not another beside it."""
+    assert service("start") == (0, "")
+    before = service.pid
+    elsewhere = service.site.run.with_name("elsewhere")
+    elsewhere.mkdir()
+    write_authdaemonrc(service.site.etc, elsewhere, "authsqlite")
+    told = f"running, process {before}, but not in {elsewhere}; authdaemonvar was changed, and a restart is needed\n"
+    assert service("status") == (1, told)
+    assert service("restart") == (0, "")
+    assert not service.site.socket.exists()
+    assert exchange(elsewhere / "socket", GOOD).endswith(b"\n.\n")
+    write_authdaemonrc(service.site.etc, service.site.run, "authsqlite")
+    assert service("stop") == (0, "")
+    assert not (elsewhere / "socket").exists()
+    assert service("status") == (3, "not running\n")
+
+
 def test_a_relative_directory_is_found_again_at_a_reload(service: Service) -> None:
     relative = os.path.relpath(service.site.etc)
     started = subprocess.run([command("authdaemond"), "start", "--sysconfdir", relative], timeout=60, check=False)
