@@ -16,8 +16,9 @@ from authd.modules import systemaccounts
 from authd.modules.base import Module, Surroundings
 from authd.modules.inquiry import Ask, Find, Inquiry
 from authd.modules.pamprocess import Given, PamProcesses
+from authd.modules.pamstack import PAM_DIRECTORY
 from authd.modules.pamtransaction import SUCCESS, PamCheck, PamResult
-from authd.modules.pamverdict import PAM_DIRECTORY, failure
+from authd.modules.pamverdict import failure
 from authd.modules.systemaccounts import SystemAccount
 from authd.outcome import Answer, Outcome, Reason, reject
 

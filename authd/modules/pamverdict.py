@@ -6,14 +6,13 @@ Only AUTH_ERR of pam_authenticate(3) can be a wrong password.  A code that says 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from authd.modules.pamstack import PAM_DIRECTORY, Stack, find_file, read_stack
 from authd.modules.pamtransaction import AUTH_ERR, USER_UNKNOWN, PamResult, Phase
 from authd.modules.systemaccounts import SHADOW, SystemAccount
 from authd.outcome import Answer, Reason, reject, tempfail
 
-PAM_DIRECTORY = Path("/etc/pam.d")
 PASSWD = Path("/etc/passwd")
 
 AUTHINFO_UNAVAIL = 9
@@ -41,6 +40,8 @@ _ABORT = 26
 
 _CRED_INSUFFICIENT = 8
 
+_PERM_DENIED = 6
+
 
 def failure(service: bytes, user: bytes, result: PamResult, account: SystemAccount | None) -> Answer:
     """Return what a code other than SUCCESS means.
@@ -57,9 +58,21 @@ def failure(service: bytes, user: bytes, result: PamResult, account: SystemAccou
             return reject(Reason.NO_SUCH_USER, account)
         if result.code == AUTH_ERR:
             return _authentication_failure(service, result, account)
+    if result.code == _PERM_DENIED:
+        broken = _broken_line(service, result.phase)
+        if broken:
+            return tempfail(Reason.MISCONFIGURED, f"{broken}, so that PAM refuses all; {said}")
     if result.code in _REFUSALS:
         return reject(_REFUSALS[result.code], account, said)
     return _untold(result)
+
+
+def _broken_line(service: bytes, phase: Phase) -> str:
+    """Return the line of a stack that PAM can't use, which it answers with PERM_DENIED; empty for none."""
+    file = find_file(os.fsdecode(service))
+    if file is None:
+        return ""
+    return read_stack(file, b"auth" if phase is Phase.AUTHENTICATE else b"account").broken
 
 
 def _authentication_failure(service: bytes, result: PamResult, account: SystemAccount | None) -> Answer:
@@ -67,15 +80,26 @@ def _authentication_failure(service: bytes, result: PamResult, account: SystemAc
     said = result.describe()
     if result.matches:
         locked = account is not None and account.shadow is not None and account.shadow.locked
-        why = Reason.LOCKED if locked else Reason.ACCESS_DENIED
-        return reject(why, account, f"the password is right; {said}")
-    refusing = _refusing_stack(service)
+        return reject(Reason.LOCKED if locked else Reason.ACCESS_DENIED, account, f"the password is right; {said}")
+    stack, refusing = _stack_of(service)
     if refusing:
         return reject(Reason.ACCESS_DENIED, account, f"{refusing}; {said}")
     if result.matches is None and result.complained:
         # A module that says so has another reason than the password, as pam_nologin and pam_sss have.
         return reject(Reason.ACCESS_DENIED, account, said)
-    return reject(Reason.WRONG_PASSWORD if account is not None else Reason.NO_SUCH_USER, account)
+    if account is None:
+        return reject(Reason.NO_SUCH_USER)
+    if result.matches is None and stack.goes_by_shadow:
+        # No password fits what is stored.
+        return reject(_reason_of_no_hash(account.crypt or b""), account, said)
+    return reject(Reason.WRONG_PASSWORD, account)
+
+
+def _reason_of_no_hash(stored: bytes) -> Reason:
+    """Return what the field for a password means where it has no hash."""
+    if not stored:
+        return Reason.NO_PASSWORD
+    return Reason.LOCKED if stored.startswith((b"!", b"*")) else Reason.UNUSABLE_HASH
 
 
 def _untold(result: PamResult) -> Answer:
@@ -98,37 +122,17 @@ def _is_blind_to(user: bytes) -> bool:
         return True
 
 
-_LINE = re.compile(rb"^\s*(?:-?auth\s+(?:\[[^]]*\]|(\S+))\s+(\S+)|(@include))", re.IGNORECASE)
+def _stack_of(service: bytes) -> tuple[Stack, str]:
+    """Return the stack that authenticates for a service, and where it says that PAM refuses all; empty where it does not.
 
-
-def _refusing_stack(service: bytes) -> str:
-    """Return where it says that PAM refuses all, whatever the password; empty where it does not.
-
-    pam_start(3) makes the service's name lower case, and takes ``other`` where there is no file, or no such lines in it.
+    PAM takes ``other`` where there is no file, or no such lines in it.
     """
-    file = PAM_DIRECTORY / os.fsdecode(service.lower())
-    other = PAM_DIRECTORY / "other"
-    own = _modules(file)
-    if own:
-        return f"{file} refuses all" if own <= _REFUSING else ""
-    if _modules(other) <= _REFUSING:
-        return f"{other} refuses all, and {file} {'authenticates nobody' if file.exists() else 'is not there'}"
-    return ""
-
-
-_REFUSING = {b"pam_deny.so", b"pam_warn.so"}
-
-
-def _modules(file: Path) -> set[bytes]:
-    """Return the modules that authenticate for a stack; a file that it includes is one more."""
-    try:
-        lines = file.read_bytes().replace(b"\\\n", b" ").splitlines()
-    except OSError:
-        return set()
-    found = set()
-    for line in lines:
-        match = _LINE.match(line)
-        if match is not None:
-            includes = match[3] or (match[1] or b"").lower() in (b"include", b"substack")
-            found.add(b"include" if includes else os.path.basename(match[2]))
-    return found
+    name = os.fsdecode(service)
+    file = find_file(name)
+    own = read_stack(file) if file is not None else Stack()
+    if own.modules or own.broken:
+        return own, f"{file} refuses all" if own.refuses_all else ""
+    other = find_file("other") or PAM_DIRECTORY / "other"
+    theirs = read_stack(other)
+    lacks = f"{file} authenticates nobody" if file is not None else f"{PAM_DIRECTORY / name.lower()} is not there"
+    return theirs, f"{other} refuses all, and {lacks}" if theirs.refuses_all else ""

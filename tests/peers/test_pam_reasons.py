@@ -93,6 +93,14 @@ STACKS = {
         ALLOWED,
     ),
     "echo": stack("auth required pam_echo.so Good morning", UNIX, ALLOWED),
+    "included": stack("@include deny"),
+    "included-twice": stack("auth include included", "account substack included"),
+    "beside": stack("auth optional pam_env.so", "auth optional pam_faildelay.so delay=0", "auth requisite pam_deny.so"),
+    "misspelt": stack("auth requird pam_unix.so nodelay", ALLOWED),
+    "misspelt-account": stack(UNIX, "account requird pam_unix.so"),
+    "garbage": stack("pam_unix.so", UNIX, ALLOWED),
+    "lost": stack("# this one", "auth \\\n include nowhere", ALLOWED),
+    "elsewhere": stack("auth required pam_unix.so nodelay", "auth required pam_userdb.so db=/etc/none", ALLOWED),
     "fails": stack(
         f"auth required pam_faillock.so preauth silent {FAILLOCK}",
         "auth [success=1 default=bad] pam_unix.so nodelay",
@@ -149,6 +157,7 @@ def test_each_code_of_a_change_has_its_reason(pair: Pair) -> None:
     assert found == CHANGE
 
 
+BROKEN = "tempfail module's configuration is broken"
 RULES = [
     # user, password, service, reason, a part of the detail
     ("usera", "wrong", "imap", "reject wrong password", ""),
@@ -186,6 +195,20 @@ RULES = [
         "reject access denied",
         "/etc/pam.d/other refuses all, and /etc/pam.d/nosuch is not there",
     ),
+    ("usera", "wrong", "included", "reject access denied", "/etc/pam.d/included refuses all"),
+    ("nosuch", "wrong", "included-twice", "reject access denied", "/etc/pam.d/included-twice refuses all"),
+    ("usera", "wrong", "beside", "reject access denied", "/etc/pam.d/beside refuses all"),
+    ("usera", "secret", "misspelt", BROKEN, "/etc/pam.d/misspelt:1: requird is no control"),
+    ("usera", "secret", "misspelt-account", BROKEN, "/etc/pam.d/misspelt-account:2: requird is no control"),
+    ("usera", "secret", "garbage", BROKEN, "/etc/pam.d/garbage:1: pam_unix.so is no type of modules"),
+    ("usera", "secret", "lost", BROKEN, "/etc/pam.d/lost:2: nowhere, which it includes, is not there"),
+    ("star", "wrong", "imap", "reject account is locked", "pam_authenticate: Authentication failure (7)"),
+    ("star", "wrong", "common", "reject account is locked", "pam_authenticate: Authentication failure (7)"),
+    ("bang", "wrong", "imap", "reject account is locked", "pam_authenticate: Authentication failure (7)"),
+    ("nopassword", "wrong", "imap", "reject no password stored", "pam_authenticate: Authentication failure (7)"),
+    ("cut", "wrong", "imap", "reject stored hash can't be used", "pam_authenticate: Authentication failure (7)"),
+    # A module that has passwords of its own may have one for the account.
+    ("star", "wrong", "elsewhere", "reject wrong password", ""),
     ("usera", "secret", "broken", "tempfail module's configuration is broken", "Module is unknown (28)"),
     ("nosuch", "x", "permit", "reject no such user", "getpwnam(3) finds no account"),
 ]

@@ -39,6 +39,9 @@ inpasswd:{HASH}:2006:2002::/home/i:/bin/false
 noshadow:x:2007:2002::/h:
 nopassword::2008:2002::/h:
 system:x:99:99::/h:
+star:x:2012:2002::/h:
+bang:x:2013:2002::/h:
+cut:x:2014:2002::/h:
 user@example.org:x:2011:2002::/h:
 """
 SHADOW = f"""usera:{HASH}:19000:0:99999:7:::
@@ -48,6 +51,9 @@ old:{HASH}:10000:0:10:7:3::
 mustchange:{HASH}:0:0:99999:7:::
 zeroid:{HASH}:19000:0:99999:7:::
 system:{HASH}:19000::::::
+star:*:19000:0:99999:7:::
+bang:!!:19000:0:99999:7:::
+cut:{HASH[:-1]}:19000:0:99999:7:::
 user@example.org:{HASH}:19000::::::
 """
 USERS = tuple(line.partition(":")[0] for line in PASSWD.splitlines())
