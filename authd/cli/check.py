@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 
 from authd.chain import surroundings_of
@@ -12,6 +14,7 @@ from authd.config.authdaemonrc import DaemonSettings
 from authd.config.exposure import exposed
 from authd.config.problem import ConfigError, Problem
 from authd.modules.registry import try_modules
+from authd.server.directory import check_writable, user_in_words
 from authd.server.listener import ListenError, check_place
 from authd.server.pidfile import PidFileError, check_pid_file
 from authd.server.sight import hindrances
@@ -65,6 +68,27 @@ def _check_places(settings: DaemonSettings) -> Iterator[Problem]:
         except ListenError as error:
             setting = "authdaemonvar" if listener.path == directory.socket else "AUTHD_LISTEN"
             yield Problem(settings.file, f"{error.path}: {error.problem}", error.mend, setting=setting)
+    if not running or os.geteuid() == 0:
+        yield from _check_writable(settings)
+
+
+def _check_writable(settings: DaemonSettings) -> Iterator[Problem]:
+    """See whether files can be made in the directories of the sockets, as far as these are there."""
+    ours = settings.directory.path
+    for path in dict.fromkeys((ours, *(listener.path.parent for listener in settings.listeners))):
+        try:
+            check_writable(path)
+        except ListenError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC):
+                continue  # What the place lacks is told already.
+            problem = f"{path}: {error.problem}"
+            # Another user may start the daemon.
+            fatal = os.geteuid() == 0 or cause.errno != errno.EACCES
+            if not fatal:
+                problem += f", so that {user_in_words(os.geteuid())} can't start the daemon"
+            setting = "authdaemonvar" if path == ours else "AUTHD_LISTEN"
+            yield Problem(settings.file, problem, error.mend, setting=setting, fatal=fatal)
 
 
 def _check_modules(settings: DaemonSettings) -> Iterator[Problem]:

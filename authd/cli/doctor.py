@@ -92,7 +92,11 @@ def doctor(directory: str | None, user: str | None, chroot: str | None, choice: 
 def _same(path: Path, other: Path) -> bool:
     """Tell whether two paths are of one socket; by their directories, since the socket may be missing."""
     path = path.absolute()
-    return path == other or path.parent.resolve() / path.name == other.parent.resolve() / other.name
+    return path == other or _resolved(path) == _resolved(other)
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def _patient(user: str | None, chroot: str | None) -> Patient:
@@ -102,7 +106,7 @@ def _patient(user: str | None, chroot: str | None) -> Patient:
         raise DoctorError(f"there is no user {user or os.geteuid()}; name one that mail programs run as") from None
     if os.geteuid() not in (0, account.pw_uid) or (chroot is not None and os.geteuid() != 0):
         raise DoctorError("only root can find out what another user, or one in a chroot, can reach; run it as root")
-    root = Path(chroot).resolve() if chroot is not None else None
+    root = Path(os.path.realpath(chroot)) if chroot is not None else None
     if root is not None and not root.is_dir():
         raise DoctorError(f"{chroot}: not a directory; name the one that the programs are locked into")
     groups = os.getgrouplist(account.pw_name, account.pw_gid) if user is not None else os.getgroups()
@@ -111,7 +115,7 @@ def _patient(user: str | None, chroot: str | None) -> Patient:
 
 def _examine(listener: ListenerSettings, patient: Patient, settings: DaemonSettings) -> tuple[str, str]:
     """Return what keeps `patient` from a listener and the mend; no problem where nothing does, no mend where none is due."""
-    inside = listener.path.parent.resolve() / listener.path.name
+    inside = _resolved(listener.path)
     if patient.chroot is not None:
         if not inside.is_relative_to(patient.chroot):
             return f"outside {patient.chroot}, so {patient.name} there can't reach it", ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from authd.cli.common import FAILED, OK, command, complain, option_parser
 from authd.config.locate import directory_of_files
+from authd.config.problem import ConfigError
 from authd.userdb.build import build
 from authd.userdb.source import SourceError
 
@@ -26,5 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build(Path(file.rstrip("/") or "/") if file else directory_of_files(options.sysconfdir) / "userdb")
     except SourceError as error:
         complain(f"makeuserdb: {error}")
+        return FAILED
+    except ConfigError as error:
+        complain(str(error))
         return FAILED
     return OK

@@ -35,12 +35,12 @@ def see_as_daemon(settings: DaemonSettings) -> Problem | None:
     identity = daemon_identity(settings)
     try:
         become(identity.user, identity.groups)
-    except PrivilegeError as error:
+    except PrivilegeError:
         if settings.user and not user_exists(settings.user):
             # A start says so.
             return None
-        mend = f"run the command as root, or as {identity.user}"
-        problem = f"looked at by {user_name(os.geteuid())}, and not by {identity.user} ({identity.source}): {error}"
+        mend = "run the command as root" + ("" if identity.user == "root" else f", or as {identity.user}")
+        problem = f"looked at by {user_name(os.geteuid())}, and not by {identity.user} ({identity.source})"
         return Problem(settings.file, problem, mend, setting="AUTHD_USER", fatal=False)
     return None
 

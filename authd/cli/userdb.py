@@ -9,6 +9,7 @@ from pathlib import Path
 
 from authd.cli.common import FAILED, OK, command, complain, read_password, take_option, version
 from authd.config.locate import directory_of_files
+from authd.config.problem import ConfigError
 from authd.userdb.record import BadRecord, Fields, check_field, parse_fields
 from authd.userdb.source import Change, SourceError, edit, lines_of
 
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         complain(f"userdb: {error}")
         complain(USAGE)
+        return WRONG_USE
+    except ConfigError as error:
+        complain(str(error))
         return WRONG_USE
     try:
         if words[:1] == ["-show"]:

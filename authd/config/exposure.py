@@ -46,7 +46,7 @@ def exposed(settings: DaemonSettings) -> Iterator[Problem]:
     for secret in _secrets(settings):
         try:
             status = secret.file.stat()
-            readers = _readers(secret.file.resolve(), status, trusted)
+            readers = _readers(Path(os.path.realpath(secret.file)), status, trusted)
         except OSError:
             continue  # Loading the file reports it.
         if readers and secret.file not in told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -76,20 +77,35 @@ def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[Lis
 
     :raises ValueError: if a path is not the only one, or belongs to something else of the daemon's.
     """
-    added = tuple(listener.below(socket.parent) for listener in added)
-    paths = [listener.path for listener in added]
-    for path in paths:
+    added = tuple(_with_path(listener, socket) for listener in added)
+    paths = [_place(listener.path) for listener in added]
+    for listener, path in zip(added, paths, strict=True):
         if paths.count(path) > 1:
-            raise ValueError(f"expected each path once, and {path} is there twice")
+            raise ValueError(f"expected each path once, and {listener.path} is there twice")
     first = next((listener for listener in added if listener.path == socket), default_listener(socket))
     if first.protocol != "authdaemond":
         raise ValueError(f"expected authdaemond at {socket}, which is Courier's socket")
-    if socket.with_name("pid") in paths:
+    if _place(socket.with_name("pid")) in paths:
         raise ValueError(f"expected another path than {socket.with_name('pid')}, which is the pid file's")
     control = socket.with_name("control")
-    if any(listener.path == control and listener.protocol != "control" for listener in added):
+    if any(_same(listener.path, control) and listener.protocol != "control" for listener in added):
         raise ValueError(f"expected control at {control}, which is the control socket's path")
     return (first, *(listener for listener in added if listener.path != socket))
+
+
+def _with_path(listener: ListenerSettings, socket: Path) -> ListenerSettings:
+    """Return a listener with its whole path, and with that of Courier's socket where it is this socket in other words."""
+    whole = listener.below(socket.parent)
+    return replace(whole, path=socket) if _same(whole.path, socket) else whole
+
+
+def _place(path: Path) -> tuple[str, str]:
+    """Return the directory of a socket, whatever links and dots lead to it, and its name there."""
+    return os.path.realpath(path.parent), path.name
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.name == other.name and _place(path) == _place(other)
 
 
 def _listener(word: str) -> ListenerSettings:
@@ -99,6 +115,8 @@ def _listener(word: str) -> ListenerSettings:
         hint = suggestion(protocol, DEFAULT_MODES) if protocol not in DEFAULT_MODES else ""
         protocols = ", ".join(DEFAULT_MODES)
         raise ValueError(f"{hint}expected protocol:path with one of the protocols {protocols}")
+    if not Path(path).name or path.endswith("/"):
+        raise ValueError(f"expected the path of a socket for {protocol}, and {path} is a directory's")
     values: dict[str, Any] = {"mode": DEFAULT_MODES[protocol]}
     for option in options:
         key, _, value = option.partition("=")

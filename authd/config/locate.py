@@ -23,6 +23,10 @@ def sysconfdir(
     :param option: value of ``--sysconfdir``; wins over the environment.
     :raises ConfigError: if none of `directories` has an authdaemonrc.
     """
+    if option == "":
+        # A script's variable that is not set must not lead to another configuration.
+        mend = f"name the directory of authdaemonrc, or leave the option out for {VARIABLE} or the usual places"
+        raise ConfigError(Problem(Path("authdaemonrc"), "--sysconfdir is empty", mend))
     named = option or environment.get(VARIABLE)
     if named:
         return Path(named).absolute()
@@ -39,8 +43,13 @@ def sysconfdir(
 
 
 def directory_of_files(option: str | None = None, environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory of a command that needs no authdaemonrc, as `sysconfdir`; Debian's where there is none."""
+    """Return the directory of a command that needs no authdaemonrc, as `sysconfdir`; Debian's where there is none.
+
+    :raises ConfigError: if `option` is empty.
+    """
     try:
         return sysconfdir(option, environment)
     except ConfigError:
+        if option is not None:
+            raise
         return Path("/etc/courier")

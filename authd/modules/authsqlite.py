@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect
 
 from authd.account import Account, Entry
+from authd.config.rcfile import without_waiting
 from authd.config.sqliterc import SETTINGS, load_sqliterc
 from authd.config.sqlrc import SqlSettings
 from authd.modules.base import TemporaryFailure
@@ -64,6 +67,7 @@ class AuthSqlite(HomelessLogins):
         return SqliteProver(connection, self.dialect(), file)
 
     def _open(self, settings: SqlSettings, parameters: str) -> sqlite3.Connection:
+        _see_that_is_no_fifo(settings.values["SQLITE_DATABASE"])
         path = quote(settings.values["SQLITE_DATABASE"])
         connection = sqlite3.connect(
             f"file:{path}?{parameters}", uri=True, timeout=self._surroundings.timeout, isolation_level=None
@@ -119,7 +123,7 @@ class AuthSqlite(HomelessLogins):
 def _reading_writes(file: Path) -> bool:
     """Tell whether SQLite writes beside a database when it is read: an index of its log, or what a crash left undone."""
     try:
-        with file.open("rb") as database:
+        with open(file, "rb", opener=without_waiting) as database:
             has_log = database.read(19)[18:] == b"\2"
     except OSError:
         return False
@@ -129,6 +133,17 @@ def _reading_writes(file: Path) -> bool:
     if has_log:
         return not all(_beside(file, suffix).exists() for suffix in ("-wal", "-shm"))
     return _beside(file, "-journal").exists()
+
+
+def _see_that_is_no_fifo(path: str) -> None:
+    """See that the file is none whose other end SQLite would wait for.
+
+    :raises sqlite3.OperationalError: if it is, in SQLite's words.
+    """
+    with suppress(OSError):
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise sqlite3.OperationalError("unable to open database file")
 
 
 def _beside(file: Path, suffix: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -142,7 +143,13 @@ class AuthUserdb(Module):
                 for user in list(data):
                     data.get(user)
             except TemporaryFailure as failure:
-                yield Problem(data.file, failure.detail, "let the daemon's user read it, or run makeuserdb")
+                problem = failure.detail.removeprefix(f"{data.file}: ")
+                mend = "run makeuserdb"
+                if problem.endswith(mend):
+                    problem = problem.removesuffix(mend).rstrip("; ")
+                elif problem == os.strerror(errno.EACCES):
+                    mend = "let the daemon's user read it"
+                yield Problem(data.file, problem, mend)
 
     def close(self) -> None:
         self._data.close()

@@ -153,6 +153,8 @@ def _opening_hint(path: Path) -> str:
             return f"{path} is a directory; name a file in SQLITE_DATABASE"
         if not path.exists():
             return f"there is no file {path}; correct SQLITE_DATABASE, or create it (authd never does)"
+        if not path.is_file():
+            return f"{path} is no regular file; name one in SQLITE_DATABASE"
         if not os.access(path, os.R_OK, effective_ids=True):
             return f"let the daemon's user read {path} (chgrp, chmod 640)"
     except OSError as error:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import ssl
+import stat
 import struct
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, CR
 from pymysql.err import MySQLError, OperationalError
 
+from authd.config.rcfile import without_waiting
 from authd.config.sqlrc import SqlSettings
 from authd.modules.reach import fifo_in
 
@@ -100,7 +101,9 @@ def _look_at(setting: str, path: str) -> None:
         if setting == AUTHORITIES:
             os.scandir(path).close()
         else:
-            Path(path).open("rb").close()
+            with open(path, "rb", opener=without_waiting) as opened:
+                if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                    raise TlsSettingError(setting, f"{path}: not a regular file")
     except OSError as error:
         raise TlsSettingError(setting, f"{path}: {error.strerror}") from None
 

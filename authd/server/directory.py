@@ -121,6 +121,27 @@ def _closing(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def check_writable(path: Path) -> None:
+    """See whether this user can make a file in the directory `path`; none is made.
+
+    :raises ListenError: if not, from the error that making one would end in.
+    """
+    with opened_directory(path) as directory:
+        system = os.fstatvfs(directory)
+        here = f"/proc/self/fd/{directory}"
+        code = 0
+        if system.f_flag & os.ST_RDONLY:
+            code = errno.EROFS
+        elif not os.access(here, os.W_OK | os.X_OK, effective_ids=True):
+            code = errno.EACCES
+        elif (system.f_blocks and not system.f_bfree) or (system.f_files and not system.f_ffree):
+            code = errno.ENOSPC
+    if code:
+        error = OSError(code, os.strerror(code))
+        hint = write_hint(error, path / "pid", "authdaemonvar or AUTHD_LISTEN")
+        raise ListenError(path, reason(error), hint) from error
+
+
 def owner(status: os.stat_result) -> str:
     """Return the owner of a file in words."""
     return user_in_words(status.st_uid)

@@ -45,9 +45,8 @@ def become(user: str, groups: Sequence[str] = ()) -> None:
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     except PermissionError:
-        raise PrivilegeError(
-            f"AUTHD_USER: only root can become {user}; start the daemon as root or as {user}"
-        ) from None
+        who = "root" if user == "root" else f"root or as {user}"
+        raise PrivilegeError(f"AUTHD_USER: only root can become {user}; start the daemon as {who}") from None
 
 
 def lay_down_capabilities() -> None:

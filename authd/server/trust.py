@@ -47,7 +47,7 @@ def _trusted(user: str) -> dict[int, int]:
 def _of_run_directory(directory: Path, trusted: dict[int, int]) -> Iterator[tuple[str, str]]:
     """Yield what lets another user put a directory or a socket in the place of the daemon's, and the mend."""
     try:
-        resolved = directory.resolve(strict=True)
+        resolved = Path(os.path.realpath(directory, strict=True))
         statuses = [(path, path.stat()) for path in (resolved, *resolved.parents)]
     except OSError:
         return  # The start says what is wrong with it.
@@ -95,7 +95,7 @@ def _exposure(listener: ListenerSettings) -> str:
     if listener.protocol not in REVEALING_PROTOCOLS or not listener.passwords or not listener.mode & stat.S_IWOTH:
         return ""
     try:
-        parent = listener.path.parent.resolve(strict=True)
+        parent = Path(os.path.realpath(listener.path.parent, strict=True))
         # A directory that others can write to is refused anyway.
         if parent.stat().st_mode & stat.S_IWOTH or not all(
             path.stat().st_mode & stat.S_IXOTH for path in (parent, *parent.parents)

@@ -78,6 +78,9 @@ LINES: dict[str, bool] = {
     "AUTHD_LISTEN=saslauthd:mux,owner=no-such-user": False,
     "AUTHD_LISTEN=saslauthd:mux,group=no-such-group": False,
     "AUTHD_LISTEN=saslauth:mux": False,
+    "AUTHD_LISTEN=saslauthd:../run/socket": False,
+    "AUTHD_LISTEN=authdaemond:../run/socket,mode=660": True,
+    "AUTHD_LISTEN=saslauthd:/": False,
     "AUTHD_LISTEN=saslauthd:mux": True,
     "authdaemonvar=/nonexistent/run": False,
     "authdaemonvar={etc}/authsqliterc": False,
@@ -108,6 +111,51 @@ def test_lines(site: Authd, line: str, expected: bool) -> None:
 def _make_a_directory(file: Path) -> None:
     file.unlink()
     file.mkdir()
+
+
+def test_a_directory_that_is_a_loop_of_links(site: Authd) -> None:
+    loop = site.etc / "loop"
+    loop.symlink_to(loop)
+    write_authdaemonrc(site.etc, loop, "authsqlite", daemons="1")
+    ready, said = checks(site)
+    started, logged = starts(site)
+    assert (ready, started) == (False, False)
+    for text in (said, logged):
+        assert f"{loop}: Too many levels of symbolic links; name the directory itself" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [("ro", "Read-only file system; mount the file system of"), ("nr_inodes=1", "No space left on device; free space")],
+)
+def test_a_file_system_that_takes_no_file(site: Authd, options: str, words: str) -> None:
+    require("unshare")
+    write_authdaemonrc(site.etc, site.run, "authsqlite", daemons="1")
+    site.run.mkdir()
+    mount = f'mount -t tmpfs -o {options},mode=755 none {site.run} && exec "$@"'
+    for name, *rest in (("authd", "check"), ("authdaemond", "start", "--foreground")):
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", mount, "sh", command(name), *rest, "--sysconfdir", str(site.etc)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert words in done.stdout + done.stderr
+
+
+def test_who_may_not_start_it_is_told(site: Authd) -> None:
+    """Root may, so that this is no error."""
+    require("setpriv")
+    write_authdaemonrc(site.etc, site.run, "authsqlite", daemons="1")
+    site.run.mkdir()
+    words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", command("authd"), "check"]
+    done = subprocess.run(
+        [*words, "--sysconfdir", str(site.etc)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"remark: {site.etc}/authdaemonrc: authdaemonvar: {site.run}: Permission denied, so that " in done.stdout
 
 
 FILES: dict[str, tuple[Callable[[Path], int | None], bool]] = {

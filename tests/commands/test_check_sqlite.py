@@ -153,3 +153,13 @@ def test_names(site: Authd, settings: dict[str, str | None], setting: str, words
     number = next((f":{number}" for number, line in enumerate(lines, 1) if line.split()[0] == setting), "")
     start = f"error: {site.etc}/authsqliterc{number}: {setting}: "
     assert any(line.startswith(start) and words in line for line in said), said
+
+
+def test_a_fifo_is_not_waited_for(site: Authd, database: Path) -> None:
+    database.unlink()
+    os.mkfifo(database)
+    code, said = check(site)
+    assert code == 1
+    assert f"{database} is no regular file; name one in SQLITE_DATABASE" in said[0]
+    explained = run_command("authtest", "--sysconfdir", str(site.etc), "--explain", "user@example.org", "x")
+    assert "authsqlite: tempfail: database unreachable" in explained[1]

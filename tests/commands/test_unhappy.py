@@ -145,6 +145,21 @@ class TestEveryCommand:
         assert (code, said) == (1 if name in ("authtest", "authenumerate") else 2, "")
         assert complaint.lower().startswith(f"usage: {name}")
 
+    @pytest.mark.parametrize("option", [["--sysconfdir", ""], ["--sysconfdir="]], ids=["apart", "joined"])
+    def test_an_empty_directory_leads_to_no_other(self, idle: Path, name: str, option: list[str]) -> None:
+        words = {
+            "authd": ["check"],
+            "authdaemond": ["status"],
+            "authtest": ["x"],
+            "userdb": ["x", "set", "uid=1"],
+        }.get(name, [])
+        if name in ("authpasswd", "userdbpw", "pw2userdb"):
+            pytest.skip("it reads no configuration")
+        code, said, complaint = run_command(name, *option, *words, environment={"AUTHD_SYSCONFDIR": str(idle)})
+        assert code
+        assert "--sysconfdir is empty; name the directory of authdaemonrc" in said + complaint
+        assert not (idle / "userdb").exists()
+
     def test_its_page_has_every_option(self, name: str) -> None:
         page = next(PAGES.glob(f"{name}.[0-9]")).read_text().replace("\\-", "-").replace("\\fR", "")
         helps = [run_command(name, "--help")[1]]

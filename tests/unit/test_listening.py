@@ -60,6 +60,12 @@ def test_listeners() -> None:
         ("saslauthd:x,color=red", "expected mode, owner, group, passwords behind the path of saslauthd"),
         ("saslauthd:x dovecot-auth:x", "expected each path once, and /run/a/x is there twice"),
         ("saslauthd:x dovecot-auth:/run/a/x", "expected each path once"),
+        ("saslauthd:x dovecot-auth:../a/x", "expected each path once"),
+        ("saslauthd:../a/socket", "expected authdaemond at /run/a/socket, which is Courier's socket"),
+        ("saslauthd:../a/pid", "expected another path than /run/a/pid"),
+        ("saslauthd:../a/control", "expected control at /run/a/control"),
+        ("saslauthd:/", "expected the path of a socket for saslauthd, and / is a directory's"),
+        ("saslauthd:mux/", "expected the path of a socket for saslauthd"),
         ("saslauthd:socket", "expected authdaemond at /run/a/socket, which is Courier's socket"),
         ("saslauthd:pid", "expected another path than /run/a/pid, which is the pid file's"),
         ("saslauthd:control", "expected control at /run/a/control, which is the control socket's path"),
@@ -69,6 +75,11 @@ def test_listeners() -> None:
 def test_listeners_that_can_not_be(value: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=f"authdaemonrc.*AUTHD_LISTEN: {problem}"):
         parse(value)
+
+
+def test_couriers_socket_in_other_words_is_couriers_socket() -> None:
+    [only] = parse("authdaemond:../a/socket,mode=0660").listeners
+    assert (only.path, only.mode) == (Path("/run/a/socket"), 0o660)
 
 
 @given(st.text(alphabet=" :,=/abcdemnorsu-hltid067", max_size=60))
