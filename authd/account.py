@@ -120,22 +120,20 @@ def cut_account(account: Account, clear_is_given: bool) -> tuple[Account, list[s
     :param clear_is_given: whether the cleartext password is what a client gave, which is not cut.
     """
     joined = b"".join(
-        filter(
-            None,
-            (
-                account.username,
-                account.home,
-                account.address,
-                account.name,
-                account.maildir,
-                account.quota,
-                account.options,
-                account.crypt,
-                None if clear_is_given else account.clear,
-            ),
+        (
+            account.username or b"",
+            account.home,
+            account.address or b"",
+            account.name or b"",
+            account.maildir or b"",
+            account.quota or b"",
+            account.options or b"",
+            account.crypt or b"",
+            (not clear_is_given and account.clear) or b"",
         )
     )
-    if b"\n" not in joined and b"\0" not in joined:
+    # A translation costs half of two scans.
+    if len(joined.translate(None, b"\0\n")) == len(joined):
         return account, []
     whole, fields = copy(account), []
     for field_name, attribute in _TEXTS.items():

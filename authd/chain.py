@@ -85,7 +85,8 @@ class Chain:
     ) -> None:
         self._stops_changes = stops_changes
         self._modules = modules
-        self._cached = frozenset(cached)
+        self._caches_lookups = frozenset(one for one in modules if one.caches_lookups or one.name in cached)
+        self._caches_logins = frozenset(one for one in modules if one.caches_logins or one.name in cached)
         self._login_tempfail = login_tempfail
         self._trace = trace
 
@@ -104,7 +105,7 @@ class Chain:
         # Back ends differ in what they make of such bytes: C libraries end a text at NUL, collations pass over controls.
         if not is_user_name(request.user):
             return self._refuse(request, reject(Reason.NO_SUCH_USER, detail="NUL, line feed or tab in the name"))
-        if b"\0" in request.service or b"\n" in request.service:
+        if len(request.service.translate(None, b"\0\n")) != len(request.service):
             return self._refuse(request, reject(Reason.REFUSED, detail="NUL or line feed in the service"))
         match request:
             case Lookup():
@@ -178,13 +179,7 @@ class Chain:
     @property
     def uncached(self) -> list[str]:
         """Names of the modules whose logins are not remembered, so that neither are those which come to a module behind them."""
-        return [module.name for module in self._modules if not self._caches_logins(module)]
-
-    def _caches_lookups(self, module: Module) -> bool:
-        return module.caches_lookups or module.name in self._cached
-
-    def _caches_logins(self, module: Module) -> bool:
-        return module.caches_logins or module.name in self._cached
+        return [module.name for module in self._modules if module not in self._caches_logins]
 
     @property
     def has_cleartext(self) -> bool:
@@ -231,7 +226,7 @@ class Chain:
         self,
         modules: Sequence[Module],
         question: Callable[[Module], Inquiry[Answer]],
-        caches: Callable[[Module], bool] = lambda module: False,
+        caches: Collection[Module] = (),
         passes_over_tempfail: Callable[[Module, Reason], bool] = lambda module, reason: False,
         ends: Callable[[Module, Answer], Inquiry[bool]] | None = None,
     ) -> Inquiry[Decision]:
@@ -246,7 +241,7 @@ class Chain:
             except TemporaryFailure as failure:
                 answer = tempfail(failure.reason, failure.detail)
             steps.append(Step(module.name, answer))
-            if not caches(module):
+            if module not in caches:
                 max_age = 0
             elif answer.max_age < max_age:
                 max_age = answer.max_age

@@ -69,8 +69,10 @@ class Database:
 
         :raises TemporaryFailure: if the server can't be reached or refuses the query.
         """
-        [rows] = self.rows_of_each(statement, [values])
-        return rows
+        if not statement.marked:
+            [rows] = self.rows_of_each(statement, [values])
+            return rows
+        return self._run(lambda connection, fresh: self._execute(connection, statement, values, _all_rows))
 
     def rows_of_each(self, statement: Prepared, each: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
         """Return all rows of a query for each of several values; one proof is enough for all.

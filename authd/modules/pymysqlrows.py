@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import select
 import ssl
+from functools import lru_cache
 from typing import Any
 
 from pymysql.connections import Connection, MySQLResult
@@ -106,7 +107,7 @@ class RowConnection(Connection):
         result.connection = None
         result.has_next = False
         result.field_count = columns
-        result.description = (*_UNTOLD * (columns - 1), (name, *_UNTOLD[0][1:]))
+        result.description = _description(columns, name)
         result.rows = rows
         result.affected_rows = len(rows)
         self._result = result
@@ -120,7 +121,13 @@ class RowConnection(Connection):
             raise InternalError("a row has not as many columns as the result")
 
 
-def read_rows(data: bytes) -> tuple[int, Rows, int, str] | None:
+@lru_cache(maxsize=64)
+def _description(columns: int, name: bytes) -> tuple[tuple[Any, ...], ...]:
+    """Return the description of so many columns, of which the last one's name alone is told."""
+    return (*_UNTOLD * (columns - 1), (name.decode("utf-8", "replace"), *_UNTOLD[0][1:]))
+
+
+def read_rows(data: bytes) -> tuple[int, Rows, int, bytes] | None:
     """Return the number of columns, the rows, the length of a result that `data` begins with, and its last column's name.
 
     ``None`` where there is no whole result.  The name is empty where the column is not a computed one::
@@ -165,12 +172,12 @@ def read_rows(data: bytes) -> tuple[int, Rows, int, str] | None:
     return None
 
 
-def _computed_name(data: bytes, at: int) -> str:
+def _computed_name(data: bytes, at: int) -> bytes:
     """Return the name in the description of a computed column; empty if it is that of another."""
     if not data.startswith(_COMPUTED, at):
-        return ""
+        return b""
     at += len(_COMPUTED)
-    return data[at + 1 : at + 1 + data[at]].decode("utf-8", "replace")
+    return data[at + 1 : at + 1 + data[at]]
 
 
 def _row(data: bytes, at: int, end: int) -> tuple[bytes | None, ...] | None:

@@ -37,7 +37,8 @@ class AuthdaemondConversation(Conversation):
         if self._request is None:
             request = self._parser.receive(data)
             self.remote_ip = self._parser.remote_ip
-            if isinstance(request, (Lookup, ChangePassword)) and self._parser.surplus.strip(b"\r\n"):
+            surplus = self._parser.surplus
+            if surplus and isinstance(request, (Lookup, ChangePassword)) and surplus.strip(b"\r\n"):
                 # The line feed was part of what the client asked about; the account is not the one that it believes in.
                 request = Rejected(request.service, "line feed in the line", request.user)
             self._request = request

@@ -98,8 +98,8 @@ def is_user_name(name: bytes) -> bool:
 
     A NUL, tab or line feed separates the fields of some protocol, so that what is behind it would be lost or be another field.
     """
-    # Every request is asked; three scans cost half of a regular expression.
-    return b"\0" not in name and b"\n" not in name and b"\t" not in name
+    # Every request is asked; a translation costs half of three scans.
+    return len(name.translate(None, b"\0\n\t")) == len(name)
 
 
 Request = Lookup | Login | Cram | ChangePassword | Enumerate | Flush | Rejected | Dropped

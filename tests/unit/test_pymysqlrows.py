@@ -43,13 +43,13 @@ def written(
 def test_what_was_written_is_read(result: tuple[int, list[tuple[bytes | None, ...]]], more: bytes) -> None:
     columns, rows = result
     data = written(columns, rows)
-    assert read_rows(data + more) == (columns, tuple(rows), len(data), "mark")
+    assert read_rows(data + more) == (columns, tuple(rows), len(data), b"mark")
 
 
 def test_the_name_is_that_of_a_computed_column_alone() -> None:
     for last in (described(b"mark", b"mailbox"), b"", b"\x03def", b"\x03def\0\0"):
         found = read_rows(written(2, [(b"a", b"b")], last=last))
-        assert found is None or found[3] == ""
+        assert found is None or found[3] == b""
 
 
 @given(RESULTS, st.integers(1, 1000))
