@@ -11,8 +11,12 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+MAX_ACCEPTED = 16
+"""Connections that are taken at once: any local user can make them, and the master has other work."""
 
 LIMIT_SECONDS = 60.0
 """How long the workers of a reload may take to serve before the command gives up."""
@@ -119,16 +123,12 @@ class ReloadRequests:
 
     def take(self) -> bool:
         """Tell whether a reload was asked for by root or this user since the last call; they wait for `answer`."""
-        with suppress(OSError):
-            while self._found is not None:
-                # The kernel has told whom it looked for.
-                self._found.accept()[0].close()
+        if self._found is not None:
+            for connection in _accepted(self._found):
+                # The kernel has told what it looked for.
+                connection.close()
         taken = False
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return taken
+        for connection in _accepted(self._socket):
             connection.setblocking(False)
             if _peer(connection)[1] in (0, os.geteuid()):
                 self._waiting.append(connection)
@@ -136,6 +136,7 @@ class ReloadRequests:
             else:
                 with connection, suppress(OSError):
                     connection.send(DENIED)
+        return taken
 
     def answer(self, problem: str = "") -> None:
         """Tell all who wait what became of it: that it is done, or the problem."""
@@ -151,6 +152,13 @@ class ReloadRequests:
         if self._found is not None:
             self._found.close()
         self._poll.close()
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """Yield the connections that wait, but no more than `MAX_ACCEPTED`."""
+    with suppress(OSError):
+        for _ in range(MAX_ACCEPTED):
+            yield listener.accept()[0]
 
 
 def _listening(address: str) -> socket.socket:
