@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from authd.config.ldaprc import LdapSettings
@@ -101,6 +101,8 @@ class Entries:
             others = [value for value in values if value not in alone]
             if len(owners) != 1 or any(not value.isascii() or _folded(value) in alike for value in others):
                 return {}
+            if any(_folded(value) in alike and value != owners[0].value for value in _of_others(entry, attribute)):
+                return {}
             found.setdefault(owners[0], []).append(entry)
         return found
 
@@ -136,6 +138,16 @@ class Entries:
 
 
 _PLACEHOLDERS = re.compile("(@user@|@realm@)")
+
+
+def _of_others(entry: Found, attribute: str) -> Iterator[bytes]:
+    """Yield what an entry has in attributes other than `attribute`.
+
+    A filter meets an attribute's subtypes too (RFC 4511, 4.5.1.7), such as ``mail;lang-de`` or, for ``name``, ``cn``.
+    """
+    for name, values in entry[1].items():
+        if name != attribute.lower():
+            yield from values
 
 
 def _folded(value: bytes) -> bytes:

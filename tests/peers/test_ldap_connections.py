@@ -256,7 +256,7 @@ USERS = [
         "one@x",
         "two@x",
     ),
-    *("ann@x", "bob@x", "sevens", "77", "077", "a.b@x", "ab@x"),
+    *("ann@x", "bob@x", "dan@x", "eva@x", "sevens", "77", "077", "a.b@x", "ab@x"),
     *("ONE@x", "\u212b@x", "\u00c5@x", "a\u030a@x", "UPPER@Example.ORG", "upper@example.org"),
 ]
 
@@ -274,6 +274,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entries]:
         {"login": b"ann@x", "homedir": b"/ann"},
         {"login": [b"bob@x", b"ANN@x"], "homedir": b"/bob"},
         {"login": [b"sevens", b"77"], "homedir": b"/sevens"},
+        # So it is where the server takes the name in another form of the attribute.
+        {"login": b"dan@x", "login;lang-de": b"eva@x", "homedir": b"/dan"},
+        {"login": b"eva@x", "homedir": b"/eva"},
     ]
     server.make([*LDAP_ENTRIES, *more])
     (root / "authldaprc").write_text(ldaprc(server.uri))
