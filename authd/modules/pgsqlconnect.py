@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from psycopg import ProgrammingError
@@ -70,9 +72,43 @@ def fifo_of(parameters: Mapping[str, Any]) -> str:
 
     :param parameters: of the connection; what they lack is in the environment.
     """
-    named = [(name, parameters.get(name) or os.environ.get(f"PG{name.upper()}")) for name in _FILES]
-    named.append(("PGSERVICEFILE", os.environ.get("PGSERVICEFILE") if parameters.get("service") else None))
-    return fifo_in((name, str(path)) for name, path in named if path)
+    named: list[tuple[str, str]] = []
+    service = parameters.get("service") or os.environ.get("PGSERVICE")
+    in_service: dict[str, str] = {}
+    if service:
+        named = list(_service_files())
+        if not fifo_in(named):
+            in_service = _files_of_service(str(service), [Path(path) for _, path in named])
+    for name in _FILES:
+        path = parameters.get(name) or in_service.get(name) or os.environ.get(f"PG{name.upper()}")
+        if not path and name == "passfile":
+            path = os.path.expanduser("~/.pgpass")
+        if path:
+            named.append((name, str(path)))
+    return fifo_in(named)
+
+
+def _service_files() -> Iterator[tuple[str, str]]:
+    """Yield the files in which libpq looks for a service, each with what names it."""
+    if file := os.environ.get("PGSERVICEFILE"):
+        yield "PGSERVICEFILE", file
+    else:
+        yield "service", os.path.expanduser("~/.pg_service.conf")
+    if directory := os.environ.get("PGSYSCONFDIR"):
+        yield "PGSYSCONFDIR", os.path.join(directory, "pg_service.conf")
+
+
+def _files_of_service(service: str, files: Iterable[Path]) -> dict[str, str]:
+    """Return which of `_FILES` a service has, from the first file that knows it."""
+    for file in files:
+        lines: list[str] = []
+        with suppress(OSError):
+            lines = [line.strip() for line in file.read_text(errors="surrogateescape").splitlines()]
+        if f"[{service}]" in lines:
+            section = takewhile(lambda line: not line.startswith("["), lines[lines.index(f"[{service}]") + 1 :])
+            pairs = [line.partition("=") for line in section if not line.startswith("#")]
+            return {name: value for name, _, value in pairs if name in _FILES}
+    return {}
 
 
 def mode_beside_service(settings: SqlSettings) -> dict[str, str]:

@@ -62,11 +62,15 @@ def test_mysql(root: Path, authority: Authority, fifo: str, driver: str) -> None
         ("sslcrl", "sslcrl={fifo}", {}),
         ("sslrootcert", "", {"PGSSLROOTCERT": "{fifo}"}),
         ("PGSERVICEFILE", "service=mail", {"PGSERVICEFILE": "{fifo}"}),
+        ("PGSERVICEFILE", "", {"PGSERVICE": "mail", "PGSERVICEFILE": "{fifo}"}),
+        ("passfile", "service=mail", {"PGSERVICEFILE": "{services}"}),
+        ("sslrootcert", "service=rooted", {"PGSERVICEFILE": "{services}"}),
     ],
 )
 def test_pgsql(root: Path, named: str, parameters: str, variables: dict[str, str]) -> None:
     os.mkfifo(root / "fifo", 0o600)
-    filled = {name: value.format(fifo=root / "fifo") for name, value in variables.items()}
+    (root / "services").write_text(f"[rooted]\n  sslrootcert={root}/fifo\n[mail]\n# {root}\npassfile={root}/fifo\n")
+    filled = {name: value.format(fifo=root / "fifo", services=root / "services") for name, value in variables.items()}
     write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", **filled)
     connection = f"host=127.0.0.1 port=1 user=nobody {parameters.format(fifo=root / 'fifo')}"
     (root / "run").mkdir()
@@ -74,6 +78,18 @@ def test_pgsql(root: Path, named: str, parameters: str, variables: dict[str, str
         f"PGSQL_CONNECTION {connection}\nPGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD password\n"
     )
     _is_told(root / "etc", named)
+
+
+def test_the_directory_of_services(root: Path) -> None:
+    os.mkfifo(root / "pg_service.conf", 0o600)
+    write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", PGSYSCONFDIR=str(root))
+    (root / "run").mkdir()
+    (root / "etc/authpgsqlrc").write_text(
+        "PGSQL_CONNECTION service=mail\nPGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD password\n"
+    )
+    code, said, _ = run_command("authd", "check", "--sysconfdir", str(root / "etc"))
+    assert code == 1
+    assert f"PGSYSCONFDIR: {root}/pg_service.conf: a FIFO, where a file is wanted" in said
 
 
 @pytest.mark.parametrize("fifo", TLS)
