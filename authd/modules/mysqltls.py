@@ -21,7 +21,6 @@ from pymysql.err import MySQLError, OperationalError
 
 from authd.config.rcfile import without_waiting
 from authd.config.sqlrc import SqlSettings
-from authd.modules.reach import fifo_in
 
 KEY, CERTIFICATE = "MYSQL_SSL_KEY", "MYSQL_SSL_CERT"
 AUTHORITY, AUTHORITIES, CIPHER = "MYSQL_SSL_CACERT", "MYSQL_SSL_CAPATH", "MYSQL_SSL_CIPHER"
@@ -95,8 +94,6 @@ def unverified_context() -> ssl.SSLContext:
 
 def _look_at(setting: str, path: str) -> None:
     """Open a file or directory, whose name OpenSSL's errors lack."""
-    if problem := fifo_in([(setting, path)]):
-        raise TlsSettingError(setting, problem.partition(": ")[2])
     try:
         if setting == AUTHORITIES:
             os.scandir(path).close()

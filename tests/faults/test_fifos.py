@@ -32,8 +32,8 @@ def _files(authority: Authority, root: Path, fifo: str) -> dict[str, str]:
     return {name: str(root / "fifo" if name == fifo else path) for name, path in files.items()}
 
 
-def _is_told(etc: Path, name: str) -> None:
-    wanted = f"{name}: {etc.parent}/fifo: a FIFO, where a file is wanted"
+def _is_told(etc: Path, name: str, problem: str = "a FIFO, where a file is wanted") -> None:
+    wanted = f"{name}: {etc.parent}/fifo: {problem}"
     code, said, _ = run_command("authd", "check", "--sysconfdir", str(etc))
     assert code == 1
     assert wanted in said
@@ -49,7 +49,7 @@ def test_mysql(root: Path, authority: Authority, fifo: str, driver: str) -> None
     where = {"MYSQL_SOCKET": None, "MYSQL_SERVER": "127.0.0.1", "MYSQL_PORT": "1"}
     write_authdaemonrc(root / "etc", root / "run", daemons="1", AUTHD_MYSQL_DRIVER=driver)
     (root / "etc/authmysqlrc").write_text(changed(mysqlrc(root / "socket"), **where, **settings))
-    _is_told(root / "etc", f"MYSQL_SSL_{fifo}")
+    _is_told(root / "etc", f"MYSQL_SSL_{fifo}", "not a regular file")
 
 
 @pytest.mark.parametrize(

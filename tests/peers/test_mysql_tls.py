@@ -200,13 +200,6 @@ def test_what_can_not_be_used_is_named(
     assert said.lower() in site.logged().lower()
 
 
-def test_a_fifo_is_not_waited_for(site: Authd, secure: MariaDB, root: Path) -> None:
-    fifo = root / "file.pem"
-    os.mkfifo(fifo)
-    assert _ask(site, secure, secure.port, MYSQL_SSL_CACERT=str(fifo)) == b""
-    assert f"MYSQL_SSL_CACERT: {fifo}: not a regular file" in site.logged()
-
-
 @pytest.mark.parametrize("name", ["missing", "good", "none"])
 def test_it_does_not_matter_over_a_socket(
     site: Authd, plain: MariaDB, secure: MariaDB, authority: Authority, name: str
