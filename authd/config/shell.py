@@ -16,9 +16,11 @@ _SPECIAL = re.compile(r"[0-9@*#?$!-]")
 _DECLARING = ("export", "readonly")
 _COMPOUND = (
     *("if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac", "{", "}", "!"),
-    *("eval", ".", "unset"),
+    *("eval", ".", "unset", "command", "local"),
 )
 """Words after which it can't be told without a shell whether and how often an assignment is made."""
+_SPECIAL_COMMANDS = (":", "break", "continue", "exec", "exit", "return", "set", "shift", "times", "trap")
+"""POSIX's special built-ins, before which an assignment stays; see `_DECLARING` and `_COMPOUND` for the others."""
 _OPERATORS = "&|<>()"
 _CLOSING = {"(": ")", "{": "}"}
 
@@ -117,6 +119,7 @@ class _Reader:
         # A variable may turn into any number of words; what assigns before a declaring command may stay or not.
         compound = has_operator or any(word.expands for word in plain)
         compound |= bool(plain) and (plain[0].text in _COMPOUND or (plain[0].text in _DECLARING and not declares))
+        compound |= bool(plain) and bool(first.name) and plain[0].text in _SPECIAL_COMMANDS
         assigns = not plain or declares
         if not assigns or compound:
             self._script.commands.append(first.line)

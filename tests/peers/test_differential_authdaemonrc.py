@@ -344,10 +344,20 @@ def test_any_value_is_read_the_same_or_refused(oracle: Oracle, name: str, value:
 class TestDeliberateDifferences:
     """Each of these is explained in docs/compatibility.md."""
 
-    @pytest.mark.parametrize("value", ["`echo a=1`", "$(echo a=1)", "${X:-a=1}", "a=1|b=2", "a=1 >/dev/null"])
+    @pytest.mark.parametrize(
+        "value", ["`echo a=1`", "$(echo a=1)", "${X:-a=1}", "a=1|b=2", "a=1 >/dev/null", "a=1 :", "a=1 trap"]
+    )
     def test_no_shell_is_run(self, oracle: Oracle, value: str) -> None:
         content = f"{MODULES}{ONE}DEFAULTOPTIONS={value}\n"
         assert oracle.made_of(content) is not None
+        with pytest.raises(ConfigError, match="a value that only a shell could tell"):
+            authdaemonrc.parse(content, Path("authdaemonrc"))
+
+    def test_no_other_command_that_assigns_is_run(self, oracle: Oracle) -> None:
+        content = f"{MODULES}{ONE}command export DEFAULTOPTIONS=a=1\n"
+        theirs = oracle.made_of(content)
+        assert theirs is not None
+        assert theirs[3] == b"a=1"
         with pytest.raises(ConfigError, match="a value that only a shell could tell"):
             authdaemonrc.parse(content, Path("authdaemonrc"))
 
