@@ -107,7 +107,7 @@ def decode_enumeration(reply: bytes) -> Iterator[Entry]:
 
     :raises ReplyError: at the end, if the list was cut off.
     """
-    for line in reply.split(b"\n"):
+    for line in reply.split(b"\n")[:-1]:
         if line == b".":
             return
         fields = line.partition(b"#")[0].split(b"\t")

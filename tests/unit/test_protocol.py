@@ -156,6 +156,12 @@ def test_cut_replies_are_errors(reply: bytes) -> None:
         list(decode_enumeration(reply))
 
 
+@pytest.mark.parametrize("reply", [b".", b"u\t1\t2\t/h\t/m\t\n."])
+def test_a_last_line_without_its_end_is_none(reply: bytes) -> None:
+    with pytest.raises(ReplyError):
+        list(decode_enumeration(reply))
+
+
 @given(st.binary(max_size=300))
 def test_any_reply_is_an_account_a_reject_or_an_error(reply: bytes) -> None:
     try:
