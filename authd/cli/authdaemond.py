@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -116,13 +117,14 @@ def _reload(file: Path, directory: RunDirectory) -> int:
     with running_daemon(directory.pid_file) as daemon:
         # A service manager names its process, also where authdaemonvar has changed.
         named = os.environ.get("MAINPID", "")
-        if daemon is None and not named.isdigit():
+        pid = daemon.pid if daemon is not None else int(named) if re.fullmatch("[0-9]+", named) else master_at(file)
+        if pid is None:
             # A file that can't be used may not name the daemon's directory either.
             examine(file)
             complain(f"not running in {directory}; if authdaemonvar was changed, a restart is needed")
             return FAILED
         try:
-            ask_for_reload(daemon.pid if daemon is not None else int(named))
+            ask_for_reload(pid)
         except ReloadRefused as error:
             complain(str(error))
             return FAILED

@@ -87,16 +87,21 @@ def test_another_user(mail_site: Authd) -> None:
 def test_another_directory(mail_site: Authd) -> None:
     elsewhere = mail_site.run.with_name("elsewhere")
     write_authdaemonrc(mail_site.etc, elsewhere, "authsqlite", AUTHD_USER=MAIL_USER, daemons="1")
-    assert reload(mail_site) == (
-        1,
-        f"not running in {elsewhere}; if authdaemonvar was changed, a restart is needed\n",
-    )
     assert mail_site.process is not None
-    # As a service manager calls it.
-    assert reload(mail_site, {"MAINPID": str(mail_site.process.pid)}) == (
+    # The first is as a service manager calls it.
+    for named in (str(mail_site.process.pid), "", "x", "\u00b2"):
+        assert reload(mail_site, {"MAINPID": named}) == (
+            1,
+            "reload done but for what needs a restart: authdaemonvar was changed, which needs a restart; "
+            f"still {mail_site.run}\n",
+        )
+    other = mail_site.etc.with_name("other")
+    write_authdaemonrc(other, elsewhere, "authsqlite")
+    (other / "authsqliterc").write_text((mail_site.etc / "authsqliterc").read_text())
+    assert run_command("authdaemond", "reload", "--sysconfdir", str(other)) == (
         1,
-        "reload done but for what needs a restart: authdaemonvar was changed, which needs a restart; "
-        f"still {mail_site.run}\n",
+        "",
+        f"not running in {elsewhere}; if authdaemonvar was changed, a restart is needed\n",
     )
     status, said = reload(mail_site, {"MAINPID": str(os.getpid())})
     assert (status, "if authdaemonvar was changed, a restart is needed" in said) == (1, True)
