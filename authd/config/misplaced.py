@@ -41,7 +41,10 @@ def misplaced(lines: Sequence[Line], table: Sequence[Setting], file: Path) -> li
     problems: list[Problem] = []
     for place, line in enumerate(lines):
         setting = settings.get(line.name)
-        if setting is None:
+        swallowed = _swallowed(line, table, given)
+        if swallowed is not None:
+            problems.append(_lost_inside(swallowed, line, setting, file))
+        elif setting is None:
             problems += _unknown(lines, place, settings, given, file)
         elif line.name in first:
             what = f"set before, in line {first[line.name]}, which counts"
@@ -51,6 +54,28 @@ def misplaced(lines: Sequence[Line], table: Sequence[Setting], file: Path) -> li
             if not line.value:
                 problems += _empty(setting, line, lines[place + 1 : place + 2], settings, file)
     return problems
+
+
+def _swallowed(line: Line, table: Sequence[Setting], given: set[str]) -> Setting | None:
+    """Return the restriction that stands within `line` and nowhere else; ``None`` if there is none.
+
+    A backslash at the end of the line before joined them, or a word such as ``export`` is in front of it.
+    """
+    if _NAME.fullmatch(line.name):
+        before = r"(?:^|\s)"
+    elif _LETTERS.fullmatch(line.name):
+        # What is further behind may be prose.
+        before = "^"
+    else:
+        return None
+    lost = (one for one in table if one.restricts and one.name not in given and one.name in line.value)
+    return next((one for one in lost if re.search(rf"{before}{one.name}(?:[\s=:]|$)", line.value)), None)
+
+
+def _lost_inside(lost: Setting, line: Line, setting: Setting | None, file: Path) -> Problem:
+    what = f"{lost.name} stands within this line, and so has no effect"
+    mend = f"begin a line with {lost.name}, and take away a backslash at the end of the line before"
+    return Problem(file, what, mend, line.number, setting.name if setting is not None else "")
 
 
 def _empty(
@@ -109,14 +134,20 @@ def _meant(name: str, settings: Mapping[str, Setting]) -> Setting | None:
     if name in settings:
         return None
     match = _LETTERS.search(name)
-    # Before or behind the letters can be a byte order mark, a quote, or an equals sign or colon in place of a blank.
-    word = match[0] if match is not None and (match.start() == 0 or not name[0].isascii() or name[0] in "\"'-") else ""
+    # Before or behind the letters can be a byte order mark, a control character, a quote, or an equals sign or colon in place of
+    # a blank.  Other signs may be meant to begin a remark.
+    is_meant = match is not None and (
+        match.start() == 0 or not name[0].isascii() or not name[0].isprintable() or name[0] in "\"'-"
+    )
+    word = match[0] if match is not None and is_meant else ""
     if not _NAME.match(word):
         return None
     folded = {one.casefold(): one for one in settings}
     exact = folded.get(word.casefold())
     if exact is None:
-        exact = nearest(word, settings, _MEANT)
+        # A restriction's name that was cut short is not much like it.
+        begun = (one for one in folded if settings[folded[one]].restricts and one.startswith(f"{word.casefold()}_"))
+        exact = nearest(word, settings, _MEANT) or folded.get(next(begun, ""))
     return settings[exact] if exact is not None else None
 
 

@@ -71,6 +71,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 
 SAME = (
+    # Remarks, which have no effect and seem to be meant so.
+    *(
+        f"; {WHERE} 0",
+        f";{WHERE} 0",
+        f"//{WHERE} 0",
+        f"a line about {WHERE} and more",
+        f"# remark \\\n{WHERE} {ACTIVE}",
+    ),
     *(
         f"{WHERE} {ACTIVE}",
         f"{WHERE}\t{ACTIVE} \t",
@@ -123,6 +131,16 @@ LOST = (
         "SQLITE_NAME_FIELD\nname",
         "SQLITE_MAILDIR_FIELD\n  maildir",
         f"{WHERE} \0{ACTIVE}",
+    ),
+    *(
+        f"SQLITE_QUOTA_FIELD quota \\\n{WHERE} {ACTIVE}",
+        f"DEFAULT_DOMAIN x \\\n{WHERE} {ACTIVE}",
+        f"SQLITE_FOO bar \\\r\n{WHERE} {ACTIVE}",
+        f"junk \\\n{WHERE} {ACTIVE}",
+        f"x\r{WHERE} {ACTIVE}",
+        f"export {WHERE}={ACTIVE}",
+        f"\x01{WHERE} {ACTIVE}",
+        f"SQLITE_WHERE {ACTIVE}",
     ),
 )
 
