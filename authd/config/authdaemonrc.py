@@ -191,6 +191,8 @@ SETTINGS = (
         "schemes of `authpasswd`, separated by spaces, each with a cost where it has one: `bcrypt:12 sha512-crypt`. Without it "
         "authd looks at a sample of the accounts, and learns from logins. Needed where a clause replaces the query and the first "
         "login after a start must not tell.",
+        # By its name, a hash may be written there.
+        secret=True,
     ),
     Setting(
         "AUTHD_MYSQL_DRIVER",
@@ -336,7 +338,7 @@ def parse(content: str, file: Path) -> DaemonSettings:
         try:
             values[given.name] = setting.parse(given.value)
         except ValueError as error:
-            problem = f"{error}, found {shown(given.value)}"
+            problem = str(error) if setting.secret else f"{error}, found {shown(given.value)}"
             problems.append(Problem(file, problem, "correct the value", given.line, given.name))
         else:
             problems += _odd(setting, given, values[given.name], file)

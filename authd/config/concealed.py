@@ -24,3 +24,11 @@ def before_secret(text: str) -> str:
             # A long word that only has such a name in it may be the name and the secret together.
             return f"{text[: word.start()]}..."
     return text
+
+
+_USER_AND_PASSWORD = re.compile(r"[^\s'\"(:]*:[^\s'\"]*@")
+
+
+def without_password(text: str) -> str:
+    """Return `text` with ``...`` for all that stands in front of a host, which has a password where a URI was meant."""
+    return _USER_AND_PASSWORD.sub("...@", text)

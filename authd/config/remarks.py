@@ -25,6 +25,8 @@ _COMMENT = re.compile(r"\s(#|--\s|//)")
 _FREE_SUFFIXES = ("_URI", "DN", "_FILTER", "_EMAILMAP", "_OPT")
 """Names of settings that may have anything in them, blanks and parentheses too."""
 _SQL_SUFFIXES = ("_FIELD", "_PWFIELD", "_CLAUSE", "DEFAULTDELIVERY")
+_MAY_BE_QUOTED = (*_SQL_SUFFIXES, "PGSQL_USER_TABLE", "SQLITE_USER_TABLE")
+"""Names of settings whose values may be a text, or a name that is quoted, of SQL."""
 
 
 def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> list[Problem]:
@@ -34,7 +36,10 @@ def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> li
     problems = [problem for problem in misplaced(lines, table, file) if not problem.fatal]
     for line in lines:
         setting = settings.get(line.name)
-        if setting is not None and not setting.secret and (leftover := _leftover(setting, line.value)):
+        odd = _oddity(setting, line.value) if setting is not None else None
+        if odd is not None:
+            problems.append(Problem(file, *odd, line.number, line.name, fatal=False))
+        elif setting is not None and not setting.secret and (leftover := _leftover(setting, line.value)):
             problems.append(
                 Problem(
                     file, f'"{before_secret(leftover)}" seems to be a remark', MEND, line.number, line.name, fatal=False
@@ -43,12 +48,31 @@ def leftovers(lines: Iterable[Line], table: Iterable[Setting], file: Path) -> li
     return problems
 
 
+def _oddity(setting: Setting, value: str) -> tuple[str, str] | None:
+    """Return what of the form of another kind of file is in a value, and the mend; the value itself is not shown."""
+    if re.match(r"=\s", value) or (value.startswith("=") and not setting.secret):
+        return 'the value begins with "=", which is part of it', f"write {setting.name}, a blank, and the value"
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return None
+    if not setting.name.endswith(_MAY_BE_QUOTED):
+        return "the quotes around the value are part of it", "take them out"
+    if setting.name.endswith("LOGIN_FIELD") and value[0] not in value[1:-1] and _is_text(setting.name, value[0]):
+        return f"{value} is a text and no column, so that no account is found", f"write {value[1:-1]}"
+    return None
+
+
+def _is_text(name: str, quote: str) -> bool:
+    """Tell whether a quote begins a text, and not a name, which MySQL has between backquotes."""
+    return quote == "'" or name.startswith("MYSQL_")
+
+
 def _leftover(setting: Setting, value: str) -> str:
     """Return the part of `value` that does not look like one; empty if all does."""
     if setting.name.endswith(_FREE_SUFFIXES) and setting.parse is not leading_number:
         return ""
     if setting.parse is leading_number:
-        return re.sub(r"^\s*\d+\s*", "", value)
+        # Without a number, the value is an error.
+        return re.sub(r"^\s*\d+\s*", "", value) if re.match(r"\s*\d", value) else ""
     if setting.name.endswith(_SQL_SUFFIXES):
         return _leftover_in_sql(value)
     match = re.search(r"\s*[\s(（#].*$|[^\x00-\x7f].*$", value)

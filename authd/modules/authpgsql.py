@@ -48,6 +48,8 @@ class AuthPgsql(HomelessLogins):
         except psycopg.ProgrammingError as error:
             # What it quotes may be the password.
             words = str(error).partition('"')[0].strip()
+            if words == "missing":
+                words = "a word of it has no = behind it"
             raise ConfigError(
                 Problem(
                     file,

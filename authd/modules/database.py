@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.engine import Dialect
 
+from authd.config.concealed import without_password
 from authd.modules.base import TemporaryFailure
 from authd.modules.statements import MARK, Prepared
 from authd.outcome import Reason
@@ -204,7 +205,11 @@ def _all_rows(cursor: Any) -> Sequence[Any]:
 
 
 def server_message(error: BaseException) -> str:
-    """Return the database's own words in `error` in one line, and its number behind them."""
+    """Return the database's own words in `error` in one line, its number behind them, and no password that a host was given."""
+    return without_password(_words_of(error))
+
+
+def _words_of(error: BaseException) -> str:
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     if primary:
         # What else psycopg's errors say quotes rows.

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_NO_HOST = r"Name or service|name resolution|No address|Unknown MySQL server host|\(2005\)"
+
 MYSQL: Sequence[tuple[str, str]] = (
     (r"logs in by ", "do that, or name another user in MYSQL_USERNAME"),
     (r"has no TLS", "give the server TLS, or take the MYSQL_SSL settings out"),
@@ -15,14 +17,17 @@ MYSQL: Sequence[tuple[str, str]] = (
     (r"Permission denied|socket .*\(13\)", "let the daemon's user enter the directory of MYSQL_SOCKET"),
     (r"No such file or directory|\(2002\)", "start the database, or correct MYSQL_SOCKET"),
     (r"Connection refused|timed out|No route|unreachable", "start the database, or correct MYSQL_SERVER or MYSQL_PORT"),
+    (_NO_HOST, "correct the host in MYSQL_SERVER"),
+    (r"\(4151\)|\(3118\)", "unlock the account of MYSQL_USERNAME: ALTER USER ... ACCOUNT UNLOCK"),
     (
-        r"Name or service|name resolution|No address|Unknown MySQL server host|\(2005\)",
-        "correct the host in MYSQL_SERVER",
+        r"\((1820|1862)\)",
+        "set a new password for MYSQL_USERNAME, whose own has expired, and write it into MYSQL_PASSWORD",
     ),
+    (r"max_\w+_per_hour", "raise that limit of MYSQL_USERNAME, or take it away: ALTER USER ... WITH ... 0"),
     (r"\((1045|1698)\)", "correct MYSQL_USERNAME or MYSQL_PASSWORD, or create that user for this host"),
     (r"\(1049\)", "correct MYSQL_DATABASE, or create it"),
     (r"\(1044\)", "correct MYSQL_DATABASE, or grant MYSQL_USERNAME its rights on it"),
-    (r"\((1142|1143)\)", "grant MYSQL_USERNAME the right to read the table"),
+    (r"\((1142|1143)\)", "grant MYSQL_USERNAME the right to read the table, or correct MYSQL_USER_TABLE"),
     (r"\((1040|1203|1226)\)", "raise max_connections, or that user's limit, to more than the workers in daemons"),
     (r"\(1129\)", "flush the server's hosts: mysqladmin flush-hosts"),
     (r"\(1130\)", "create MYSQL_USERNAME for this host, or correct MYSQL_SERVER"),
@@ -45,6 +50,7 @@ PGSQL: Sequence[tuple[str, str]] = (
     (r"could not match", "give as many ports and addresses as hosts in PGSQL_CONNECTION, or one port for all"),
     (r"invalid \w+ value|invalid integer value|invalid port number", "correct that value in PGSQL_CONNECTION"),
     (r"root certificate file .* does not exist", "correct sslrootcert in PGSQL_CONNECTION"),
+    (r"does not support SSL", "give the server TLS, or correct sslmode in PGSQL_CONNECTION"),
     (
         r"certificate|SSL|TLS",
         "correct sslmode and sslrootcert in PGSQL_CONNECTION, or the server's certificate, which must be for its host",
@@ -172,5 +178,9 @@ def settings_hint(file_name: str, detail: str, values: Mapping[str, object]) -> 
     """
     if file_name == "authsqliterc":
         return sqlite_hint(detail, str(values.get("SQLITE_DATABASE", "")))
+    server = str(values.get("MYSQL_SERVER", ""))
+    # An IPv6 address has more colons than one.
+    if re.search(_NO_HOST, detail) and (server.count(":") == 1 or "://" in server):
+        return "write the name of the host alone into MYSQL_SERVER, and a port into MYSQL_PORT"
     table = {"authmysqlrc": MYSQL, "authpgsqlrc": PGSQL, "authldaprc": LDAP}.get(file_name, ())
     return said_hint(detail, table)

@@ -100,6 +100,9 @@ def advice_on_column(missing: str, columns: Mapping[str, Sequence[str]]) -> str:
 
     :param columns: names of the columns by table.
     """
+    if not re.fullmatch(r"[\w$. -]+", missing):
+        # MySQL has texts in double quotes too, the others have names there.
+        return "write a text in single quotes, since double quotes are for names"
     names = list(dict.fromkeys(name for some in columns.values() for name in some))
     if not names:
         return "correct the name"

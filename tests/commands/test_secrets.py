@@ -28,6 +28,9 @@ MISTYPED = (
     f"MYSQL_PORT x \\\nMYSQL_PASSWORD {SECRET}",
     f"MYSQL_OPT 0 \\\nMYSQL_PASSWORD={SECRET}",
     f"MYSQL_SOCKET /nonexistent MYSQL_PASSWORD {SECRET}",
+    f"MYSQL_SERVER mail:{SECRET}@127.0.0.1",
+    f"MYSQL_SERVER mysql://mail:{SECRET}@127.0.0.1/mail",
+    f"PGSQL_CONNECTION host=mail:{SECRET}@127.0.0.1",
     f"LDAP_BINDPW: {SECRET}",
     f"LDAP_BINDPW={SECRET}",
     f"LDAP_BINDPW\n{SECRET}",
@@ -60,6 +63,8 @@ def _rc(root: Path, line: str) -> tuple[str, str]:
             where, "" if "PGSQL_CONNECTION" in line else "PGSQL_CONNECTION host=127.0.0.1 port=1\n"
         )
     gone = dict.fromkeys(("MYSQL_PASSWORD", "MYSQL_PORT", "MYSQL_OPT", "DEFAULT_DOMAIN"))
+    if line.startswith("MYSQL_SERVER"):
+        gone = {"MYSQL_SERVER": None}
     return "authmysql", changed(mysqlrc(root / "sock"), **gone)
 
 
@@ -89,6 +94,7 @@ def test_a_mistyped_line_of_a_module_is_not_shown(root: Path, line: str) -> None
         f'AUTHD_BATCH="x password={SECRET}"',
         f"AUTHD_LOGIN_TEMPFAIL='close LDAP_BINDPW {SECRET}'",
         f"AUTHD_PASSWORD={SECRET}",
+        f"AUTHD_DECOY_HASH='{SECRET}'",
         f"DEBUG_LOGIN=1 MYSQL_PASSWORD {SECRET}",
         f'LOGGEROPTS="-password={SECRET}"',
         f'AUTHD_LISTEN="authdaemond:x,password={SECRET}"',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from authd.config.locate import sysconfdir
 from authd.config.misplaced import misplaced
 from authd.config.mysqlrc import SETTINGS as MYSQL_SETTINGS
 from authd.config.mysqlrc import load_mysqlrc
+from authd.config.pgsqlrc import SETTINGS as PGSQL_SETTINGS
 from authd.config.problem import ConfigError
 from authd.config.remarks import leftovers
+from authd.config.setting import Setting
 from authd.config.shell import read_script
 from authd.config.sqliterc import load_sqliterc
 from authd.config.watch import WatchedFile
@@ -381,6 +384,9 @@ def test_a_file_that_is_missing_or_incomplete(tmp_path: Path) -> None:
         ("MYSQL_WHERE_CLAUSE", "active = 1 AND expiredate > now()", ""),
         ("MYSQL_WHERE_CLAUSE", "active = 1 -- only those", "-- only those"),
         ("MYSQL_PASSWORD", "p(ass) 字", ""),
+        ("MYSQL_PASSWORD", "=pass", ""),
+        ("MYSQL_OPT", "CLIENT_SSL", ""),
+        ("MYSQL_HOME_FIELD", "'/var/mail'", ""),
     ],
 )
 def test_remarks_behind_values_are_found(name: str, value: str, leftover: str) -> None:
@@ -392,6 +398,34 @@ def test_remarks_behind_values_are_found(name: str, value: str, leftover: str) -
         f'authmysqlrc:7: {name}: "{leftover}" seems to be a remark; put the remark on a line of its own that begins with #'
     ]
     assert not found[0].fatal
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "said"),
+    [
+        (MYSQL_SETTINGS, "MYSQL_SERVER", "= localhost", 'begins with "=", which is part of it; write MYSQL_SERVER, a'),
+        (MYSQL_SETTINGS, "MYSQL_SERVER", "=localhost", 'begins with "=", which is part of it'),
+        (MYSQL_SETTINGS, "MYSQL_PASSWORD", "= horse", 'begins with "=", which is part of it'),
+        (MYSQL_SETTINGS, "MYSQL_PASSWORD", '"horse"', "the quotes around the value are part of it; take them out"),
+        (MYSQL_SETTINGS, "MYSQL_USERNAME", "'mail'", "the quotes around the value are part of it; take them out"),
+        (MYSQL_SETTINGS, "MYSQL_USER_TABLE", '"mailbox"', "the quotes around the value are part of it; take them out"),
+        (
+            MYSQL_SETTINGS,
+            "MYSQL_LOGIN_FIELD",
+            "'email'",
+            "'email' is a text and no column, so that no account is found",
+        ),
+        (MYSQL_SETTINGS, "MYSQL_LOGIN_FIELD", '"email"', "is a text and no column"),
+        (PGSQL_SETTINGS, "PGSQL_LOGIN_FIELD", "'email'", "is a text and no column"),
+        (PGSQL_SETTINGS, "PGSQL_LOGIN_FIELD", '"eMail"', ""),
+        (PGSQL_SETTINGS, "PGSQL_USER_TABLE", '"Mailbox"', ""),
+        (MYSQL_SETTINGS, "MYSQL_LOGIN_FIELD", "'a' || email || 'b'", ""),
+    ],
+)
+def test_the_form_of_other_files_is_told(table: Sequence[Setting], name: str, value: str, said: str) -> None:
+    found = leftovers([rcfile.Line(name, value, 7)], table, Path("authsqlrc"))
+    assert bool(found) == bool(said)
+    assert all(said in str(problem) and "horse" not in str(problem) and not problem.fatal for problem in found)
 
 
 @pytest.mark.parametrize("name", ["authdaemonrc", "authmysqlrc"])

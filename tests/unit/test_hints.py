@@ -9,6 +9,7 @@ import pytest
 
 from authd.config.hints import connect_hint, described, read_hint, write_hint
 from authd.modules.hints import settings_hint
+from authd.modules.sqlnames import advice_on_column
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,22 @@ from authd.modules.hints import settings_hint
         ("authpgsqlrc", 'invalid sslmode value: "x"', "correct that value in PGSQL_CONNECTION"),
         ("authmysqlrc", "Access denied for user 'x'@'%' to database 'y' (1044)", "correct MYSQL_DATABASE"),
         ("authmysqlrc", "Too many connections (1040)", "raise max_connections"),
+        ("authmysqlrc", "Access denied, this account is locked (4151)", "unlock the account of MYSQL_USERNAME"),
+        (
+            "authmysqlrc",
+            "You must SET PASSWORD before executing this statement (1820)",
+            "set a new password for MYSQL_",
+        ),
+        (
+            "authmysqlrc",
+            "User 'x' has exceeded the 'max_queries_per_hour' resource (current value: 1) (1226)",
+            "raise that limit of MYSQL_USERNAME",
+        ),
+        (
+            "authpgsqlrc",
+            "server does not support SSL, but SSL was required",
+            "give the server TLS, or correct sslmode in PGSQL_CONNECTION",
+        ),
         (
             "authmysqlrc",
             "Access denied for user 'x'@'localhost' (using password: YES) (1045)",
@@ -104,3 +121,17 @@ def test_every_errno_has_a_hint(code: int) -> None:
     line = described(error, "authdaemond")
     assert line.startswith("/nonexistent/run/pid: authdaemonvar: said; ")
     assert described(OSError(code, "said"), "authdaemond").startswith("authdaemond: said")
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:3306", "mysql://db.example.org", "db.example.org"])
+def test_a_port_or_a_url_as_the_host_is_told(server: str) -> None:
+    said = f"Can't connect to MySQL server on '{server}' ([Errno -2] Name or service not known) (2003)"
+    hint = settings_hint("authmysqlrc", said, {"MYSQL_SERVER": server})
+    assert ("MYSQL_PORT" in hint) == (":" in server)
+    assert "MYSQL_SERVER" in hint
+
+
+def test_a_text_in_double_quotes_is_told() -> None:
+    columns = {"mailbox": ["mail", "home"]}
+    assert advice_on_column("/var/mail", columns).startswith("write a text in single quotes")
+    assert advice_on_column("mial", columns).startswith("did you mean mail?")
