@@ -50,6 +50,9 @@ def change(connection: LDAPObject, dn: str, old: bytes, new: bytes, values: Mapp
         return _change_in_active_directory(connection, dn, old, new)
     if values:
         return modify(connection, dn, values)
+    if not new:
+        # Without a new password a server makes one up (RFC 3062, 2.1), and some take an empty one for none.
+        return reject(Reason.NOT_CHANGED, detail="an empty new password would have the server make one up")
     try:
         # `passwd_s` fails after the change if the answer has a name, as some servers' have.
         message = connection.passwd(dn, old, new, serverctrls=_policy_control(connection))

@@ -131,3 +131,10 @@ def test_a_connection_that_breaks_is_another_servers_affair(what: str) -> None:
 def test_a_password_that_is_refused_the_second_time_is_no_wrong_one() -> None:
     connection = Connection({}, {"bind": ldap.INVALID_CREDENTIALS()})
     assert changed(connection) == (Outcome.TEMPFAIL, Reason.QUERY_FAILED, [])
+
+
+def test_no_server_is_asked_to_make_a_password_up() -> None:
+    connection = Connection(None)
+    answer = ldappasswords.change(connection, DN, b"old", b"", {})
+    assert (answer.outcome, answer.reason) == (Outcome.REJECT, Reason.NOT_CHANGED)
+    assert [asked[0] for asked in connection.asked] == ["bind", "root"]
