@@ -12,6 +12,7 @@ _NO_HOST = r"Name or service|name resolution|No address|Unknown MySQL server hos
 
 MYSQL: Sequence[tuple[str, str]] = (
     (r"logs in by ", "do that, or name another user in MYSQL_USERNAME"),
+    (r"\(1275\)", "give that user another password, or name another user in MYSQL_USERNAME"),
     (r"has no TLS", "give the server TLS, or take the MYSQL_SSL settings out"),
     (r"MYSQL_SSL_\w+: ", "correct that setting, or let the daemon's user read its file"),
     (r"Permission denied|socket .*\(13\)", "let the daemon's user enter the directory of MYSQL_SOCKET"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 
 _MISSING = {
     "pynacl": ("client_ed25519", "PyNaCl: pip install 'authd[ed25519]'"),
@@ -24,6 +25,12 @@ def plugin_advice(error: Exception, user: str, by_library: bool) -> str:
         for package, (plugin, install) in _MISSING.items():
             if package in said:
                 return f"database user {user} logs in by {plugin}, which needs {install}"
+    if isinstance(error, (IndexError, struct.error, AssertionError)):
+        # PyMySQL reads what a plugin's server says without looking whether it is there, that of PAM's among them.
+        return (
+            f"database user {user} logs in by a plugin that PyMySQL does not follow ({type(error).__name__}); set "
+            "AUTHD_MYSQL_DRIVER to mysqlclient, or give the user another, such as mysql_native_password"
+        )
     number = error.args[0] if error.args else None
     found = _UNKNOWN.search(said)
     if number not in (2059, 2061, 1251) or found is None:

@@ -64,6 +64,7 @@ from authd.modules.sqlnames import advice_on_column
             "server does not support SSL, but SSL was required",
             "give the server TLS, or correct sslmode in PGSQL_CONNECTION",
         ),
+        ("authmysqlrc", "'x'@'y' has a password in the old format; please change it (1275)", "give that user another"),
         (
             "authmysqlrc",
             "Access denied for user 'x'@'localhost' (using password: YES) (1045)",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from pymysql.err import OperationalError
 
+from authd.modules.hints import MYSQL, said_hint
 from authd.modules.mysqlplugins import plugin_advice
 
 
@@ -37,6 +40,14 @@ def test_a_plugin_is_named(number: int, words: str, plugin: str, by_library: boo
 )
 def test_what_to_install_is_told(words: str, install: str) -> None:
     assert install in plugin_advice(RuntimeError(words), "mail", by_library=False)
+
+
+@pytest.mark.parametrize("error", [IndexError("index out of range"), struct.error("unpack"), AssertionError()])
+def test_a_login_that_the_driver_can_not_read_is_told(error: Exception) -> None:
+    advice = plugin_advice(error, "mail", by_library=False)
+    assert f"mail logs in by a plugin that PyMySQL does not follow ({type(error).__name__}); " in advice
+    assert "set AUTHD_MYSQL_DRIVER to mysqlclient" in advice
+    assert said_hint(advice, MYSQL).startswith("do that")
 
 
 @pytest.mark.parametrize("error", [OperationalError(1045, "Access denied"), OperationalError(), RuntimeError("no")])
