@@ -11,11 +11,27 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from authd.modules.proving import Finding, Kind, Prover, Refused, by_table, only_changes, only_reads, untried
+from authd.modules.proving import (
+    NO_ROWS,
+    Finding,
+    Kind,
+    Prover,
+    Refused,
+    by_table,
+    only_changes,
+    only_reads,
+    too_few_columns,
+    untried,
+)
 from authd.modules.statements import Prepared
 
 _MULTI_STATEMENTS = 1 << 16
 """A client flag of MySQL's protocol, which MYSQL_OPT may have."""
+
+_INTO = re.compile(r"into\b", re.IGNORECASE)
+
+_MOST_COLUMNS = 64
+"""Columns of a query up to which they are counted."""
 
 
 def _number(error: Exception) -> int:
@@ -32,30 +48,50 @@ class MysqlProver(Prover):
     _NOT_PREPARABLE = 1295
     _sent = ""
     _SYNTAX = 1064
+    _OTHER_COLUMNS = 1241
 
     def _prove_query(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
-        if self._prepares_read_only(statement, values):
-            if not only_reads(statement):
-                raise untried()
-            with self._read_only():
-                self._run(statement, values, columns)
-            return
-        self._prepare(statement, values)
-        raise untried()
+        if not self._prepares_read_only(statement, values):
+            # Say what is wrong with it, if anything.
+            self._prepare(statement, values)
+            raise untried()
+        if not only_reads(statement):
+            raise untried()
+        with self._read_only():
+            self._count_columns(statement, values, columns)
 
-    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], beside: Prepared | None) -> None:
+    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> None:
         self._prepare(statement, values)
         self._begin("READ WRITE", self._READ_ONLY_SERVER)
         self._execute("ROLLBACK")
         if not only_changes(statement):
             raise untried()
         try:
-            # EXPLAIN runs the functions of derived tables, which must not write.
-            if beside is not None and self._prepares_read_only(beside, values):
-                self._execute(f"EXPLAIN {statement.text}", statement.arguments(values)).close()
+            if several is not None:
+                self._prepare(several, values)
         except self.errors as error:
             if _number(error) in self._NOT_UPDATABLE:
                 raise
+
+    def _count_columns(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
+        """Raise `Refused` if a query has too few columns, which are compared with a row's without running it."""
+        query = self._text(statement, values).rstrip().rstrip(";")
+        # A comment at the query's end closes with its line.
+        wrapped = f"({query}\n)"
+        # One value is no row, and last.
+        for number in (*range(max(columns, 2), _MOST_COLUMNS), *range(2, columns), 1):
+            try:
+                self._prepare_text(f"SELECT ({', '.join(['NULL'] * number)}) = {wrapped}")
+            except self.errors as error:
+                if _number(error) == self._OTHER_COLUMNS:
+                    continue
+                # INTO, by which the result goes to a file, has no place there, nor has what older servers don't know.
+                if _INTO.search(query):
+                    raise untried() from None
+                return
+            if number < columns:
+                raise Refused(too_few_columns(number, columns))
+            return
 
     def _prepares_read_only(self, statement: Prepared, values: Mapping[str, Any]) -> bool:
         """Tell whether a statement, which must be right, and all functions that it calls, only read.
@@ -72,9 +108,15 @@ class MysqlProver(Prover):
         return False
 
     def _prepare(self, statement: Prepared, values: Mapping[str, Any]) -> None:
+        self._sent = self._text(statement, values)
+        self._prepare_text(self._sent)
+
+    def _text(self, statement: Prepared, values: Mapping[str, Any]) -> str:
+        text = self._connection.cursor().mogrify(statement.text, statement.arguments(values))
+        return text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+
+    def _prepare_text(self, text: str) -> None:
         cursor = self._connection.cursor()
-        text = cursor.mogrify(statement.text, statement.arguments(values))
-        self._sent = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
         cursor.execute("PREPARE authd_check FROM %s", (text,))
         cursor.execute("DEALLOCATE PREPARE authd_check")
         cursor.close()
@@ -151,10 +193,13 @@ class PostgresqlProver(Prover):
 
     def _prove_query(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
         self._prove(statement, values, only_reads(statement))
-        with self._read_only():
-            self._run(statement, values, columns)
+        described = self._parse(statement)
+        if not described.nfields:
+            raise Refused(Finding(Kind.WRONG, NO_ROWS))
+        if described.nfields < columns:
+            raise Refused(too_few_columns(described.nfields, columns))
 
-    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], beside: Prepared | None) -> None:
+    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> None:
         if self._says("SELECT pg_is_in_recovery()") == b"t":
             raise Refused(Finding(Kind.READ_ONLY, "the server is a standby: pg_is_in_recovery() is true"))
         if self._says("SHOW transaction_read_only") == b"on":
@@ -184,16 +229,20 @@ class PostgresqlProver(Prover):
             with suppress(self.errors):
                 self._execute("ROLLBACK")
 
-    def _parse(self, statement: Prepared) -> None:
-        """Have the server parse what it can't explain, such as ``CALL``."""
+    def _parse(self, statement: Prepared) -> Any:
+        """Have the server parse a statement, which may be one that it can't explain, and return its description of the result."""
         from psycopg import errors, generators  # noqa: PLC0415 - not every site has it
 
         text = _numbered(statement)
         connection = self._connection
         connection.pgconn.send_prepare(b"", text.encode("utf-8", "surrogateescape"))
         [result] = connection.wait(generators.execute(connection.pgconn))
+        if result.status != _FATAL_ERROR:
+            connection.pgconn.send_describe_prepared(b"")
+            [result] = connection.wait(generators.execute(connection.pgconn))
         if result.status == _FATAL_ERROR:
             raise errors.error_from_result(result, encoding="utf-8")
+        return result
 
     def _says(self, question: str) -> Any:
         return self._execute(question).fetchall()[0][0]
@@ -271,7 +320,17 @@ class SqliteProver(Prover):
             raise untried()
         self._run(statement, values, columns)
 
-    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], beside: Prepared | None) -> None:
+    def _run(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
+        """Run a query, which SQLite keeps from all writes, and count its columns."""
+        cursor = self._execute(statement.text, statement.arguments(values))
+        if cursor.description is None:
+            raise Refused(Finding(Kind.WRONG, NO_ROWS))
+        if len(cursor.description) < columns:
+            raise Refused(too_few_columns(len(cursor.description), columns))
+        cursor.fetchall()
+        cursor.close()
+
+    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> None:
         self._explain(statement, values)
         for path in (self._file, self._file.parent):
             if not os.access(path, os.W_OK):

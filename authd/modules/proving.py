@@ -1,7 +1,8 @@
 """Proving an SQL module's statements without changing anything, for ``authd check``.
 
-Each engine compiles a statement without running it.  A query is run too where it only reads, in a transaction in which the
-engine refuses writes, those of functions included.
+Each engine compiles a statement without running it.  MariaDB and PostgreSQL never run one: a read-only transaction keeps them
+from writing rows, but not from writing files, settings or other databases by a function.  SQLite, which has no such functions,
+runs a query on a connection that can't write.
 """
 
 from __future__ import annotations
@@ -93,12 +94,12 @@ class Prover(ABC):
             return Finding(Kind.WRONG, NO_ROWS)
         return self._finding(lambda: self._prove_query(statement, values, columns))
 
-    def change(self, statement: Prepared, values: Mapping[str, Any], beside: Prepared | None) -> Finding | None:
+    def change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> Finding | None:
         """Return what is wrong with a statement that changes a password; it is never run.
 
-        :param beside: a query that calls all functions that the statement calls; ``None`` where there is none.
+        :param several: the statement as one of several tables, which MariaDB looks at more closely; ``None`` where there is none.
         """
-        return self._finding(lambda: self._prove_change(statement, values, beside))
+        return self._finding(lambda: self._prove_change(statement, values, several))
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,7 +114,7 @@ class Prover(ABC):
         """Raise `Refused`, or an error of the driver's, unless the query is right."""
 
     @abstractmethod
-    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], beside: Prepared | None) -> None:
+    def _prove_change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> None:
         """Raise `Refused`, or an error of the driver's, unless the statement is right."""
 
     @abstractmethod
@@ -160,16 +161,6 @@ class Prover(ABC):
             return [[_text(value) for value in row] for row in cursor.fetchall()]
         return []
 
-    def _run(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
-        """Run a query that only reads, and count its columns."""
-        cursor = self._execute(statement.text, statement.arguments(values))
-        if cursor.description is None:
-            raise Refused(Finding(Kind.WRONG, NO_ROWS))
-        if len(cursor.description) < columns:
-            raise Refused(Finding(Kind.WRONG, f"{len(cursor.description)} columns, at least {columns} are needed"))
-        cursor.fetchall()
-        cursor.close()
-
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
@@ -194,6 +185,11 @@ def only_reads(statement: Prepared) -> bool:
 def only_changes(statement: Prepared) -> bool:
     """Tell whether a statement changes rows, which every engine compiles without running it."""
     return bool(_CHANGES.match(statement.text))
+
+
+def too_few_columns(number: int, wanted: int) -> Finding:
+    """Return the finding for a query with `number` columns."""
+    return Finding(Kind.WRONG, f"{number} columns, at least {wanted} are needed")
 
 
 def untried() -> Refused:

@@ -304,9 +304,8 @@ class SqlModule(Module):
             yield sqlcheck.unreachable(f"looking up an account failed: {server_message(error)}", settings)
             return
         try:
-            select = self._statements.select
-            beside = select.one if isinstance(select, Query) and not settings.chpass_clause else None
-            yield from sqlcheck.problems(self._trials(), prover, settings, beside)
+            several = self._statements.chpass_of_several
+            yield from sqlcheck.problems(self._trials(), prover, settings, several)
         finally:
             prover.close()
 

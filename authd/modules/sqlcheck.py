@@ -40,17 +40,17 @@ class Trial:
     command: str
 
 
-def problems(trials: list[Trial], prover: Prover, settings: SqlSettings, beside: Prepared | None) -> Iterator[Problem]:
+def problems(trials: list[Trial], prover: Prover, settings: SqlSettings, several: Prepared | None) -> Iterator[Problem]:
     """Yield what is wrong with the statements of `trials`, the same words once.
 
-    :param beside: see `Prover.change`.
+    :param several: see `Prover.change`.
     """
     told = set()
     for trial in trials:
         if trial.columns:
             finding = prover.query(trial.statement, trial.values, trial.columns)
         else:
-            finding = prover.change(trial.statement, trial.values, beside)
+            finding = prover.change(trial.statement, trial.values, several)
         if finding is None or (finding.words in told and finding.kind is Kind.WRONG):
             continue
         told.add(finding.words)

@@ -157,6 +157,12 @@ class Statements:
         self.chpass = self._prepared(
             self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
         )
+        self.chpass_of_several = (
+            None
+            if settings.chpass_clause
+            else self._prepared(self._default_chpass(", (SELECT 1 AS authd_one) AS authd_other"))
+        )
+        """The default change of a password, as one of several tables: for ``authd check`` alone, and not beside a clause."""
 
     def _prepared(self, parts: Statement | None) -> Prepared | None:
         return prepare(parts, self._syntax) if parts else None
@@ -204,13 +210,13 @@ class Statements:
         fields = (s.login_field, s.uid_field, s.gid_field, s.home_field, s.maildir_field, s.options_field)
         return (f"SELECT {', '.join(fields)} FROM {s.table} WHERE {s.where_clause}",)
 
-    def _default_chpass(self) -> Statement | None:
+    def _default_chpass(self, more_tables: str = "") -> Statement | None:
         s = self._settings
         columns = [(s.clear_field, "newpass"), (s.crypt_field, "newpass_crypt")]
         assigned = [(column, variable) for column, variable in columns if column != EMPTY]
         if not s.table or not assigned:
             return None
-        parts: list[str | Parameter] = [f"UPDATE {s.table} SET "]
+        parts: list[str | Parameter] = [f"UPDATE {s.table}{more_tables} SET "]
         for number, (column, variable) in enumerate(assigned):
             parts += [f"{', ' if number else ''}{column} = ", Parameter(variable)]
         parts += [f" WHERE {s.login_field} = ", Parameter("user"), f" AND ({s.where_clause})"]

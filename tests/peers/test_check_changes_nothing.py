@@ -136,6 +136,64 @@ def test_rows_in_mariadb_stay(root: Path, probe: MariaDB, settings: dict[str, st
     assert not any("Traceback" in line for line in said)
 
 
+OUTSIDE_THE_TRANSACTION: dict[str, dict[str, str | None]] = {
+    "a field": {"MYSQL_HOME_FIELD": "concat(home, setting())"},
+    "a condition": {"MYSQL_WHERE_CLAUSE": "(select setting()) = 1"},
+    "a view": {"MYSQL_USER_TABLE": "set_by_view"},
+    "an enumeration": {"MYSQL_ENUMERATE_CLAUSE": "SELECT email, setting(), gid, home, '', '' FROM innodb LIMIT 1;"},
+}
+
+
+@pytest.mark.parametrize("settings", OUTSIDE_THE_TRANSACTION.values(), ids=OUTSIDE_THE_TRANSACTION)
+def test_no_function_is_run_in_mariadb(root: Path, probe: MariaDB, settings: dict[str, str | None]) -> None:
+    """A read-only transaction keeps a function from writing rows, but not from changing the server's settings."""
+    probe.execute(
+        "USE probe",
+        "CREATE OR REPLACE FUNCTION setting() RETURNS INT BEGIN SET GLOBAL max_connect_errors = 7; RETURN 1; END",
+        "CREATE OR REPLACE VIEW set_by_view AS SELECT innodb.* FROM innodb JOIN (SELECT setting()) AS w",
+        "SET GLOBAL max_connect_errors = 1000",
+    )
+    code, said = check_mysql(root, probe, **settings)
+    with probe.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_connect_errors")
+        assert cursor.fetchall() == ((1000,),)
+    assert (code, len(said)) == (0, 1), said
+
+
+@pytest.mark.parametrize("into", ["OUTFILE", "/*!50000OUTFILE", "/*M!100000 DUMPFILE"])
+def test_no_file_is_written(root: Path, probe: MariaDB, into: str) -> None:
+    directory = root / "written"
+    directory.mkdir()
+    directory.chmod(0o777)
+    name = f"'{directory}/rows'"
+    target = f"{into} {name} */" if into.startswith("/") else f"{into} {name}"
+    probe.execute("GRANT FILE ON *.* TO probe@localhost")
+    try:
+        code, said = check_mysql(root, probe, MYSQL_SELECT_CLAUSE=SELECT.replace(" FROM", f" INTO {target} FROM"))
+    finally:
+        probe.execute("REVOKE FILE ON *.* FROM probe@localhost")
+    assert not list(directory.iterdir())
+    assert code == 0
+    assert "was not tried" in said[0]
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        f"({SELECT}) UNION ({SELECT}) LIMIT 1;",
+        f"WITH w AS ({SELECT.partition(' WHERE')[0]}) SELECT *, 1 FROM w",
+        f"{SELECT} ORDER BY uid LIMIT 1",
+    ],
+)
+def test_the_columns_of_any_query_are_counted(root: Path, probe: MariaDB, clause: str) -> None:
+    code, said = check_mysql(root, probe, MYSQL_SELECT_CLAUSE=clause)
+    assert (code, len(said)) == (0, 1), said
+    few = clause.replace("email, password, '', uid, gid, home", "email, password")
+    code, said = check_mysql(root, probe, MYSQL_SELECT_CLAUSE=few)
+    assert code == 1
+    assert "columns, at least 6 are needed" in said[0]
+
+
 def test_what_can_not_be_tried_is_a_remark(root: Path, probe: MariaDB) -> None:
     code, said = check_mysql(root, probe, MYSQL_CHPASS_CLAUSE="CALL set_all('$(newpass)')")
     assert code == 0
@@ -317,6 +375,33 @@ def test_a_missing_right_in_postgresql_is_a_remark(
     assert len(said) == 2
     assert said[0].startswith(f"remark: {root}/etc/authpgsqlrc")
     assert f"passwords can't be changed: {words}" in said[0]
+
+
+def test_no_function_is_run_in_postgresql(root: Path, box: Postgres) -> None:
+    """A replication slot outlives the transaction that made it, as do a file and what dblink does."""
+    box.execute(
+        "CREATE FUNCTION slot() RETURNS text LANGUAGE sql "
+        "AS $$SELECT slot_name FROM pg_create_physical_replication_slot('probe')$$",
+        "CREATE FUNCTION slot_of(text, text) RETURNS text LANGUAGE sql AS 'SELECT slot()'",
+        "CREATE OPERATOR |||| (FUNCTION = slot_of, LEFTARG = text, RIGHTARG = text)",
+        "CREATE VIEW slots AS SELECT email, uid, gid, home |||| home AS home, '', slot() FROM box",
+        "GRANT SELECT ON slots TO extmail",
+        "ALTER ROLE extmail REPLICATION",
+        database="box",
+    )
+    try:
+        code, said = check_pgsql(root, box, PGSQL_ENUMERATE_CLAUSE="SELECT * FROM slots")
+        with box.connect() as connection:
+            assert connection.execute(b"SELECT slot_name FROM pg_replication_slots").fetchall() == []
+    finally:
+        box.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
+            "ALTER ROLE extmail NOREPLICATION",
+            "DROP FUNCTION slot CASCADE",
+            "DROP FUNCTION slot_of CASCADE",
+            database="box",
+        )
+    assert (code, len(said)) == (0, 1), said
 
 
 def test_a_procedure_is_parsed(root: Path, box: Postgres) -> None:
