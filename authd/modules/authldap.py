@@ -92,7 +92,11 @@ class AuthLdap(Module):
             findings += [self._finding(*one, found) for one, found in zip(some, entries, strict=True)]
         return findings
 
-    def _finding(self, service: bytes, user: bytes, found: Sequence[Found]) -> Account | TemporaryFailure | None:
+    def _finding(
+        self, service: bytes, user: bytes, found: Sequence[Found] | TemporaryFailure
+    ) -> Account | TemporaryFailure | None:
+        if isinstance(found, TemporaryFailure):
+            return found
         if len(found) != 1:
             if found:
                 self._trace(f"{len(found)} entries for one login, which counts as none")

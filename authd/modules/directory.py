@@ -78,18 +78,25 @@ class Directory:
         :raises TemporaryFailure: if no server answers, or one refuses the search.
         """
         [found] = self.search_each(base, [filter_text], attributes)
+        if isinstance(found, TemporaryFailure):
+            raise found
         return found
 
-    def search_each(self, base: str, filters: Sequence[str], attributes: Sequence[str]) -> list[list[Found]]:
-        """Return for each of `filters` the entries below `base` that meet it; all are asked before the first is answered.
+    def search_each(
+        self, base: str, filters: Sequence[str], attributes: Sequence[str]
+    ) -> list[list[Found] | TemporaryFailure]:
+        """Return for each of `filters` the entries below `base` that meet it, or why it can't be told that there is none.
+
+        All are asked before the first is answered.
 
         :raises TemporaryFailure: as `search`.
         """
         timeout = self._settings.timeout
 
-        def ask(connection: LDAPObject) -> list[list[Found]]:
+        def ask(connection: LDAPObject) -> list[list[Found] | TemporaryFailure]:
             messages = [connection.search_ext(base, ldap.SCOPE_SUBTREE, text, attributes) for text in filters]
-            return [_found(connection.result(message, timeout=timeout)[1] or ()) for message in messages]
+            answers = [connection.result(message, timeout=timeout)[1] or () for message in messages]
+            return [_found(answer) or self._not_followed(connection, answer) or [] for answer in answers]
 
         return self._run(ask)
 
@@ -119,6 +126,8 @@ class Directory:
     ) -> tuple[list[Found], Sequence[Any]]:
         message = connection.search_ext(base, ldap.SCOPE_SUBTREE, filter_text, attributes, serverctrls=[control])
         _, entries, _, answered = connection.result3(message, timeout=self._settings.timeout)
+        if failure := self._not_followed(connection, entries):
+            raise failure
         return _found(entries), answered
 
     def bind(self, dn: str, password: bytes) -> Answer:
@@ -246,7 +255,23 @@ class Directory:
                 raise TemporaryFailure(Reason.MISCONFIGURED, detail) from None
         if settings.starts_tls or self._means_tls(uri):
             connection.start_tls_s()
+        if self._encrypts(uri):
+            # The library follows a referral by a new connection, which this makes one by TLS from its beginning.
+            connection.set_option(ldap.OPT_X_TLS, ldap.OPT_X_TLS_HARD)
         return connection
+
+    def _encrypts(self, uri: str) -> bool:
+        return uri.startswith("ldaps://") or self._settings.starts_tls or self._means_tls(uri)
+
+    def _not_followed(self, connection: LDAPObject, answer: Sequence[Any]) -> TemporaryFailure | None:
+        """Return the failure that an answer is if it refers to a server without TLS, and the connection has TLS."""
+        if not self._encrypts(connection.get_option(ldap.OPT_URI)):
+            return None
+        for dn, references, *_ in answer:
+            if not dn and not any(reference.lower().startswith("ldaps://") for reference in references):
+                detail = f"the server refers to {', '.join(references)}, which is not followed without TLS"
+                return TemporaryFailure(Reason.QUERY_FAILED, detail)
+        return None
 
     def _means_tls(self, uri: str) -> bool:
         """Tell whether certificates or ciphers in authdaemonrc mean TLS, where LDAP_TLS says neither yes nor no."""

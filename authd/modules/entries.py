@@ -56,19 +56,19 @@ class Entries:
         self._attributes = attributes
         self._trace = trace
 
-    def of_each(self, users: Sequence[bytes]) -> list[list[Found]]:
-        """Return the entries that are each user's; several may be.
+    def of_each(self, users: Sequence[bytes]) -> list[list[Found] | TemporaryFailure]:
+        """Return the entries that are each user's, of which there may be several, or why they can't be told.
 
-        :raises TemporaryFailure: as `Directory.search`.
+        :raises TemporaryFailure: as `Directory.search_each`.
         """
         keys = [self._key_of(user) for user in users]
-        wanted = list(dict.fromkeys(key for key in keys if key is not None))
-        found = self._together(wanted)
+        wanted = list(dict.fromkeys(key for key in keys if isinstance(key, _Key)))
+        found: dict[_Key, list[Found] | TemporaryFailure] = {**self._together(wanted)}
         rest = [key for key in wanted if key not in found]
         filters = [self._filter(key.assertion) for key in rest]
         answers = self._directory.search_each(self._settings.base, filters, self._attributes) if filters else []
         found.update(zip(rest, answers, strict=True))
-        return [found[key] if key is not None else [] for key in keys]
+        return [found[key] if isinstance(key, _Key) else key or [] for key in keys]
 
     def _together(self, keys: Sequence[_Key]) -> dict[_Key, list[Found]]:
         """Return by one search the entries of those of `keys` for whom that leaves no doubt.
@@ -93,6 +93,8 @@ class Entries:
                 raise
             # Together they may be too many for a limit of the server's, or the filter too long.
             return {}
+        if isinstance(entries, TemporaryFailure):
+            return {}
         [attribute] = attributes
         found: dict[_Key, list[Found]] = {}
         for entry in entries:
@@ -112,11 +114,16 @@ class Entries:
         self._trace(f"LDAP search: {condition}")
         return condition
 
-    def _key_of(self, user: bytes) -> _Key | None:
-        """Return what the account of a user is looked up by; ``None`` if it has none."""
+    def _key_of(self, user: bytes) -> _Key | TemporaryFailure | None:
+        """Return what the account of a user is looked up by, or why that can't be told; ``None`` if there is no account."""
         s = self._settings
         if s.map_filter and b"@" in user:
-            handle = self._handle_of(user)
+            try:
+                handle = self._handle_of(user)
+            except TemporaryFailure as failure:
+                if failure.reason is Reason.UNREACHABLE:
+                    raise
+                return failure
             return _Key(s.map_mail, handle) if handle else None
         return _Key(s.mail, self.full_name(user))
 

@@ -89,6 +89,10 @@ LDAP: Sequence[tuple[str, str]] = (
     (r"a FIFO, where", "name a file in that setting of authdaemonrc"),
     (r"TLS can't be set up", "correct these settings in authdaemonrc, or let the daemon's user read the files"),
     (
+        r"which is not followed without TLS",
+        "name a part of the tree in LDAP_BASEDN that is all on this server, or have the server refer to ldaps://",
+    ),
+    (
         r"[Ss]trong(er|\(er\))? auth|[Cc]onfidentiality|TLS.*required|encryption required|signing",
         "the server wants TLS: set LDAP_TLS to 1, or ldaps:// in LDAP_URI, with LDAPTLS_CACERT in authdaemonrc",
     ),

@@ -14,6 +14,7 @@ from authd.config.ldaprc import load_ldaprc
 from tests.conftest import opened, require
 from tests.support.accounts import LDAP_ENTRIES
 from tests.support.daemon import Authd, run_command
+from tests.support.network import Network
 from tests.support.processes import wait_until
 from tests.support.slapd import ADMIN, ADMIN_PASSWORD, BASE, Entry, Slapd
 from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
@@ -21,8 +22,10 @@ from tests.support.wire import exchange, login, pre
 
 pytest.importorskip("ldap")
 
-from authd.modules.directory import Directory
+from authd.modules.base import TemporaryFailure
+from authd.modules.directory import Directory, Found
 from authd.modules.entries import Entries, _is_whole
+from authd.outcome import Reason
 
 USER = "user@example.org"
 LOOKUP = pre(USER)
@@ -162,6 +165,39 @@ def test_an_authority_alone_is_enough_for_tls(site: Authd, authority: Authority,
         assert exchange(site.socket, LOOKUP).endswith(b"\n.\n")
 
 
+def _refer_to(server: Slapd, uri: str) -> None:
+    """Have a server refer to another for a part of its tree."""
+    reference = f"dn: ou=other,{BASE}\nobjectClass: referral\nobjectClass: extensibleObject\nou: other\n"
+    server.more = (f"{reference}ref: {uri}/{BASE}??sub\n",)
+    server.fill([PLAIN])
+
+
+@pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
+@pytest.mark.parametrize(("tls", "starts_tls"), [("ldaps", "0"), ("ldap", "1"), ("ldap", "0")])
+def test_no_account_comes_unencrypted_from_a_server_that_another_refers_to(
+    site: Authd, authority: Authority, root: Path, scheme: str, tls: str, starts_tls: str
+) -> None:
+    server = _server(root / "server", authority, tls)
+    other = _server(root / "other", authority, scheme)
+    other.fill([{**PLAIN, "login": b"other@example.org"}])
+    with other, Network(other.port) as network:
+        _refer_to(server, f"{scheme}://127.0.0.1:{network.port}")
+        with server:
+            _start(site, server.uri, {"LDAP_TLS": starts_tls}, LDAPTLS_CACERT=str(authority.certificate))
+            encrypts = tls == "ldaps" or starts_tls == "1"
+            is_followed = scheme == "ldaps" or not encrypts
+            assert exchange(site.socket, pre("other@example.org")).endswith(b"\n.\n") is is_followed
+            assert exchange(site.socket, pre("plain@example.org")).endswith(b"\n.\n")
+            assert exchange(site.socket, pre("none@example.org")) == (b"FAIL\n" if is_followed else b"")
+            assert (b"login" in network.asked) is (scheme == "ldap" and not encrypts)
+            if is_followed:
+                return
+            assert f"refers to ldap://127.0.0.1:{network.port}/{BASE}??sub, which is not followed" in site.logged()
+            code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
+            assert code == 1
+            assert "which is not followed without TLS; name a part of the tree in LDAP_BASEDN" in said
+
+
 def test_the_next_server_is_asked_and_stays(site: Authd, root: Path) -> None:
     first, second = _server(root / "first"), _server(root / "second")
     with first, second:
@@ -295,6 +331,30 @@ def test_many_together_are_found_as_each_alone(entries: Entries, users: list[str
     assert entries.of_each(names) == alone
 
 
+def test_a_failed_search_is_that_of_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``LDAP_EMAILMAP`` is searched for each by itself."""
+    (root / "authldaprc").write_text(
+        changed(
+            ldaprc("ldap://127.0.0.1"),
+            LDAP_EMAILMAP="(handle=@user@)",
+            LDAP_EMAILMAP_ATTRIBUTE="handle",
+            LDAP_EMAILMAP_MAIL="handle",
+        )
+    )
+    rc = load_ldaprc(root / "authldaprc")
+
+    def search(directory: Directory, base: str, filter_text: str, attributes: list[str]) -> list[Found]:
+        if "(handle=bad)" in filter_text:
+            raise TemporaryFailure(Reason.QUERY_FAILED)
+        return []
+
+    monkeypatch.setattr(Directory, "search", search)
+    found = Entries(rc, Directory(rc, {}, lambda line: None), ["login"], lambda line: None)
+    good, bad = found.of_each([b"good@x", b"bad@x"])
+    assert good == []
+    assert isinstance(bad, TemporaryFailure)
+
+
 def test_more_than_the_server_gives_at_once_are_asked_for_alone(root: Path) -> None:
     with _server(root / "server", None, "ldap", "sizelimit 1") as server:
         (root / "authldaprc").write_text(
@@ -304,7 +364,7 @@ def test_more_than_the_server_gives_at_once_are_asked_for_alone(root: Path) -> N
         directory = Directory(rc, {}, lambda line: None)
         found = Entries(rc, directory, ["login"], lambda line: None)
         names = [b"user@example.org", b"both@example.org", b"nobody@example.org"]
-        assert [len(entries) for entries in found.of_each(names)] == [1, 1, 0]
+        assert [isinstance(entries, list) and len(entries) for entries in found.of_each(names)] == [1, 1, 0]
         directory.close()
 
 
