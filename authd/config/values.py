@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from authd.config.concealed import before_secret
 from authd.config.misplaced import misplaced
 from authd.config.problem import ConfigError, Problem
 from authd.config.rcfile import Line, parse, read
@@ -40,8 +39,8 @@ def values_of(file: Path, table: Iterable[Setting]) -> Values:
         try:
             values[setting.name] = setting.parse(line.value)
         except ValueError as error:
-            shown = "" if setting.secret else f", found {before_secret(line.value)[:60]}"
-            problems.append(Problem(file, f"{error}{shown}", "correct the value", line.number, setting.name))
+            # The value is not shown: a password may stand in a line that was meant for another setting.
+            problems.append(Problem(file, str(error), "correct the value", line.number, setting.name))
     if problems:
         raise ConfigError(*problems)
     return Values(values, {name: line.number for name, line in lines.items()})

@@ -325,7 +325,7 @@ def test_any_module_file_is_parsed(content: str) -> None:
     [
         (
             ("MYSQL_PORT\t\t3306", "MYSQL_PORT\t\tmany"),
-            "authmysqlrc:3: MYSQL_PORT: expected a number, found many; correct the value",
+            "authmysqlrc:3: MYSQL_PORT: expected a number; correct the value",
         ),
         (("MYSQL_PORT\t\t3306", "MYSQL_PORT\t\t99999"), "MYSQL_PORT: not a TCP port; use a number up to 65535"),
         (("MYSQL_USERNAME\t\textmail\n", ""), "authmysqlrc: MYSQL_USERNAME: not set; name the user to connect with"),
