@@ -9,7 +9,9 @@ from pathlib import Path
 
 from authd.account import Account, Entry, until_end
 from authd.config import rcfile
+from authd.config.concealed import before_secret
 from authd.config.ldaprc import SETTINGS, LdapSettings, load_ldaprc
+from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError, Problem
 from authd.config.remarks import leftovers
 from authd.config.watch import WatchedFile
@@ -176,6 +178,43 @@ class AuthLdap(Module):
                 else "correct LDAP_BINDDN, LDAP_BINDPW, LDAP_BASEDN or the filter"
             )
             yield Problem(settings.file, failure.detail or failure.reason.value, mend)
+        else:
+            yield from self._unknown_attributes()
+
+    def _unknown_attributes(self) -> Iterator[Problem]:
+        """Yield a remark for each attribute of the file that the server's schema lacks."""
+        settings = self._settings
+        known = self._directory.schema_attributes()
+        folded = {name.casefold() for name in known}
+        for setting, name in self._named_attributes():
+            # Without its options (RFC 4512).
+            plain = name.partition(";")[0]
+            if known and setting in settings.lines and plain.casefold() not in folded:
+                # A password may be where the attribute with passwords should be named.
+                shown = "such attribute" if setting.endswith("PW") else f'attribute "{before_secret(name)}"'
+                problem = f"the directory's schema has no {shown}, so that no entry has one"
+                mend = f"{suggestion(plain, sorted(known))}correct the name"
+                yield Problem(settings.file, problem, mend, settings.lines[setting], setting, fatal=False)
+
+    def _named_attributes(self) -> Iterator[tuple[str, str]]:
+        """Yield each setting that names an attribute, and the attribute."""
+        s = self._settings
+        names = {
+            "LDAP_MAIL": s.mail,
+            "LDAP_UID": s.uid_attribute,
+            "LDAP_GID": s.gid_attribute,
+            "LDAP_HOMEDIR": s.home,
+            "LDAP_MAILDIR": s.maildir,
+            "LDAP_DEFAULTDELIVERY": s.delivery,
+            "LDAP_MAILDIRQUOTA": s.quota,
+            "LDAP_FULLNAME": s.name,
+            "LDAP_CLEARPW": s.clear,
+            "LDAP_CRYPTPW": s.crypt,
+            "LDAP_EMAILMAP_ATTRIBUTE": s.map_attribute,
+            "LDAP_EMAILMAP_MAIL": s.map_mail,
+        }
+        yield from ((setting, name) for setting, name in names.items() if name)
+        yield from (("LDAP_AUXOPTIONS", attribute) for attribute, _ in s.options)
 
     def close(self) -> None:
         self._directory.close()
@@ -240,10 +279,8 @@ class AuthLdap(Module):
         return values
 
     def _attributes(self) -> Sequence[str]:
-        s = self._settings
-        names = [s.mail, s.uid_attribute, s.gid_attribute, s.home, s.maildir, s.delivery, s.quota, s.name]
-        names += [s.clear, s.crypt, *(attribute for attribute, _ in s.options)]
-        return [name for name in dict.fromkeys(names) if name]
+        names = [name for setting, name in self._named_attributes() if not setting.startswith("LDAP_EMAILMAP")]
+        return list(dict.fromkeys(names))
 
     def _refresh(self) -> None:
         if self._file.refresh():

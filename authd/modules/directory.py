@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import ldap
 from ldap.controls import SimplePagedResultsControl
 from ldap.ldapobject import LDAPObject
+from ldap.schema import AttributeType, SubSchema
 
+from authd.config.concealed import before_secret, without_password
 from authd.config.ldaprc import LdapSettings
 from authd.modules import ldappasswords
 from authd.modules.base import TemporaryFailure
@@ -120,6 +122,13 @@ class Directory:
         """Return a page of the entries below `base` that meet a filter; raises as `search`."""
         control = SimplePagedResultsControl(False, size=PAGE, cookie="")
         return self._run(lambda connection: self._page(connection, base, filter_text, attributes, control)[0])
+
+    def schema_attributes(self) -> frozenset[str]:
+        """Return the names of the attributes that the server's schema has; empty where it does not tell."""
+        try:
+            return self._run(_schema_attributes)
+        except TemporaryFailure:
+            return frozenset()
 
     def _page(
         self, connection: LDAPObject, base: str, filter_text: str, attributes: Sequence[str], control: Any
@@ -234,7 +243,12 @@ class Directory:
         settings = self._settings
         if problem := fifo_in((name, self._tls[name]) for name in _TLS_FILES if name in self._tls):
             raise TemporaryFailure(Reason.MISCONFIGURED, problem)
-        connection = ldap.initialize(uri)
+        try:
+            connection = ldap.initialize(uri)
+        except ldap.LDAPError:
+            # The library says no more, neither here nor in other programs.
+            shown = before_secret(without_password(uri))
+            raise TemporaryFailure(Reason.MISCONFIGURED, f"the address {shown} can't be understood") from None
         connection.set_option(ldap.OPT_PROTOCOL_VERSION, settings.protocol_version)
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.timeout)
         connection.set_option(ldap.OPT_TIMEOUT, settings.timeout)
@@ -277,6 +291,16 @@ class Directory:
         """Tell whether certificates or ciphers in authdaemonrc mean TLS, where LDAP_TLS says neither yes nor no."""
         is_open = uri.startswith("ldap://") and "LDAP_TLS" not in self._settings.lines
         return is_open and any(name in self._tls for name in _TLS_FILES)
+
+
+def _schema_attributes(connection: LDAPObject) -> frozenset[str]:
+    dn = connection.search_subschemasubentry_s()
+    entry = connection.read_subschemasubentry_s(dn, ["attributeTypes"]) if dn else None
+    if not entry:
+        return frozenset()
+    schema = SubSchema(entry)
+    types = [schema.get_obj(AttributeType, oid) for oid in schema.listall(AttributeType)]
+    return frozenset(name for one in types for name in (one.oid, *one.names))
 
 
 def _found(entries: Sequence[Any]) -> list[Found]:

@@ -87,6 +87,12 @@ PGSQL: Sequence[tuple[str, str]] = (
 
 LDAP: Sequence[tuple[str, str]] = (
     (r"a FIFO, where", "name a file in that setting of authdaemonrc"),
+    (r"can't be understood", "correct LDAP_URI, such as ldap://localhost:389"),
+    (r"no password\) disallowed|[Uu]nauthenticated bind", "set LDAP_BINDPW, or LDAP_INITBIND to 0"),
+    (
+        r"simple authentication|operation restricted",
+        "have the server allow simple binds, or set LDAP_INITBIND to 0 where it answers without one",
+    ),
     (r"TLS can't be set up", "correct these settings in authdaemonrc, or let the daemon's user read the files"),
     (
         r"which is not followed without TLS",
@@ -95,6 +101,10 @@ LDAP: Sequence[tuple[str, str]] = (
     (
         r"[Ss]trong(er|\(er\))? auth|[Cc]onfidentiality|TLS.*required|encryption required|signing",
         "the server wants TLS: set LDAP_TLS to 1, or ldaps:// in LDAP_URI, with LDAPTLS_CACERT in authdaemonrc",
+    ),
+    (
+        r"non-properly terminated|unexpected TLS packet|wrong version number|record layer",
+        "write ldap:// in LDAP_URI, or the server's port for ldaps://, which is 636 elsewhere",
     ),
     (
         r"certificate|unknown error code|TLS|SSL|handshake",
@@ -112,7 +122,7 @@ LDAP: Sequence[tuple[str, str]] = (
         r"successful bind|Operations error",
         "set LDAP_INITBIND to 1, with LDAP_BINDDN and LDAP_BINDPW: the server wants a bind",
     ),
-    (r"Bad search filter|[Ff]ilter", "correct LDAP_FILTER or LDAP_ENUMERATE_FILTER"),
+    (r"Bad search filter|[Ff]ilter", "correct LDAP_MAIL, LDAP_FILTER or LDAP_ENUMERATE_FILTER"),
     (r"[Ss]ize limit|[Aa]dministrative limit", "raise the server's size limit for LDAP_BINDDN"),
     (r"Timed out|timed out|Time limit", "raise LDAP_TIMEOUT, or correct the host in LDAP_URI"),
     (r"Can't contact|Server is unavailable|Server is busy|Connect error", "start the server, or correct LDAP_URI"),

@@ -212,6 +212,13 @@ class TestLdap:
                 ({"LDAP_BINDPW": "wrong"}, "correct LDAP_BINDDN or LDAP_BINDPW"),
                 ({"LDAP_BINDDN": "no dn"}, "correct LDAP_BINDDN or LDAP_BASEDN"),
                 ({"LDAP_BASEDN": "o=nosuch"}, "correct LDAP_BASEDN"),
+                ({"LDAP_BINDPW": None}, "set LDAP_BINDPW, or LDAP_INITBIND to 0"),
+                ({"LDAP_MAIL": "=login"}, "correct LDAP_MAIL, LDAP_FILTER or LDAP_ENUMERATE_FILTER"),
+                ({"LDAP_URI": "ldap://127.0.0.1:port"}, "correct LDAP_URI, such as ldap://localhost:389"),
+                (
+                    {"LDAP_URI": server.uri.replace("ldap:", "ldaps:")},
+                    "write ldap:// in LDAP_URI, or the server's port for ldaps://, which is 636 elsewhere",
+                ),
                 (
                     {"LDAP_TLS": "1"},
                     "correct LDAP_PROTOCOL_VERSION, or LDAP_TLS where the server has no StartTLS",
@@ -223,6 +230,24 @@ class TestLdap:
             f"{server.uri}: Can't contact LDAP server",
             "start the server, or correct LDAP_URI",
         )
+
+    def test_attributes_that_the_schema_lacks(self, etc: Path, root: Path) -> None:
+        require("slapd", "slapadd")
+        server = Slapd(root / "server")
+        server.make(LDAP_ENTRIES)
+        write_authdaemonrc(etc, etc.parent / "run", "authldap")
+        rc = {"LDAP_MAIL": "lgoin", "LDAP_CRYPTPW": "userPasswd;x-y", "LDAP_CLEARPW": "CLEAR;lang-en"}
+        (etc / "authldaprc").write_text(changed(ldaprc(server.uri), **rc, LDAP_AUXOPTIONS="disableimap=a,optoins=b"))
+        with server:
+            status, said, complaints = run_command("authd", "check", "--sysconfdir", str(etc))
+        assert status == 0, said + complaints
+        remarks = [line.partition("LDAP_")[2] for line in (said + complaints).splitlines() if "schema" in line]
+        told = "the directory's schema has no"
+        assert remarks == [
+            f'MAIL: {told} attribute "lgoin", so that no entry has one; did you mean login? correct the name',
+            f"CRYPTPW: {told} such attribute, so that no entry has one; did you mean userPassword? correct the name",
+            f'AUXOPTIONS: {told} attribute "optoins", so that no entry has one; did you mean options? correct the name',
+        ]
 
     def test_a_file_that_is_none(self, etc: Path, root: Path) -> None:
         (root / "empty.pem").touch(mode=0o600)
