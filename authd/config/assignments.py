@@ -14,7 +14,7 @@ from pathlib import Path
 
 from authd.config.concealed import before_secret, known_word
 from authd.config.problem import Problem
-from authd.config.shell import Assignment, Script, read_script
+from authd.config.shell import UNCLOSED, Assignment, Script, read_script
 from authd.numbers import atoi
 
 READ_BY_DAEMON = ("authmodulelist", "daemons")
@@ -75,7 +75,8 @@ def read_assignments(content: str, file: Path, known: Iterable[str]) -> Reading:
     script = read_script(content)
     if script.broken is not None:
         line, what = script.broken
-        tell(f"{what}, and a shell gives up here", "correct the quotes", line)
+        mend = "correct the quotes" if what == UNCLOSED else 'write lines of name="value" alone'
+        tell(f"{what}, and a shell gives up here" if what == UNCLOSED else what, mend, line)
     by_daemon = list(_as_daemon(content, file, reading.problems, known))
     reading.given = by_daemon + [given for given in as_shell(script) if given.name not in READ_BY_DAEMON]
     reading.problems += _differing(by_daemon, script, file)

@@ -1,7 +1,8 @@
 """The assignments of a shell file, as sh(1) makes them when it sources the file.
 
 Quoting, escapes, comments, ``;`` and the expansion of variables that the file itself sets follow POSIX.  Nothing is run: a value
-that needs a command or the environment can't be told, and neither can an assignment within a compound command.
+that needs a command or the environment can't be told, and neither can an assignment within a compound command.  Where a command
+may set anything, or end the reading, the reader gives up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ _COMPOUND = (
 """Words after which it can't be told without a shell whether and how often an assignment is made."""
 _SPECIAL_COMMANDS = (":", "break", "continue", "exec", "exit", "return", "set", "shift", "times", "trap")
 """POSIX's special built-ins, before which an assignment stays; see `_DECLARING` and `_COMPOUND` for the others."""
+_SETTING_ANYTHING = ("eval", ".", "read", "getopts", "return", "exit", "exec")
+"""Commands after which only a shell could tell what is set, and whether it reads on."""
+_OF_A_SHELL = frozenset(
+    "HOME IFS LANG LINENO LOGNAME MAIL OLDPWD OPTARG OPTIND PATH PPID PS1 PS2 PS4 PWD SHELL SHLVL TERM USER _ "  # noqa: SIM905
+    "prefix exec_prefix sbindir localstatedir".split()
+)
+"""Variables that a shell, its environment or Courier's start script sets."""
 _OPERATORS = "&|<>()"
 _CLOSING = {"(": ")", "{": "}"}
 
@@ -64,7 +72,7 @@ class _Broken(Exception):
     """A shell gives up here; the arguments are those of `Script.broken`."""
 
 
-_UNCLOSED = "a quote or parenthesis is not closed"
+UNCLOSED = "a quote or parenthesis is not closed"
 
 
 @dataclass(slots=True)
@@ -87,8 +95,11 @@ class _Reader:
         self._content = content
         self._place = 0
         self._variables: dict[str, str | None] = {}
+        self._readonly: set[str] = set()
         self._script = Script()
         self._expands = False
+        self._depth = 0
+        """Parentheses around commands that are open."""
 
     def read(self) -> Script:
         try:
@@ -96,6 +107,8 @@ class _Reader:
                 self._command()
         except _Broken as broken:
             self._script.broken = broken.args[0]
+        else:
+            self._script.broken = (self._line, UNCLOSED) if self._depth else None
         return self._script
 
     @property
@@ -108,19 +121,26 @@ class _Reader:
     def _command(self) -> None:
         """Read one command, and do what it says where that is to assign."""
         before = dict(self._variables)
+        line = self._line
         words, has_operator = self._words()
         if not words:
+            if has_operator:
+                self._script.commands.append(line)
             return
         first = words[0]
         plain = [word for word in words if not word.name]
         declares = not first.name and first.text in _DECLARING
         if declares and not all(_NAME.fullmatch(word.text or "") for word in plain):
             raise _Broken((first.line, f"{first.text} takes names alone"))
+        for word in plain if has_operator else plain[:1]:
+            if word.text in _SETTING_ANYTHING:
+                raise _Broken((word.line, f"only a shell could tell what is set behind {word.text}"))
         # A variable may turn into any number of words; what assigns before a declaring command may stay or not.
         compound = has_operator or any(word.expands for word in plain)
         compound |= bool(plain) and (plain[0].text in _COMPOUND or (plain[0].text in _DECLARING and not declares))
         compound |= bool(plain) and bool(first.name) and plain[0].text in _SPECIAL_COMMANDS
         assigns = not plain or declares
+        self._refuse_readonly(words, declares)
         if not assigns or compound:
             self._script.commands.append(first.line)
             self._variables = before
@@ -131,10 +151,24 @@ class _Reader:
             elif word.name:
                 self._script.assignments.append(Assignment(word.name, word.text, word.line, lost=not assigns))
 
+        if any(word.text == "unset" for word in plain):
+            for word in plain:
+                if word.text and word.text != "unset" and _NAME.fullmatch(word.text):
+                    self._variables[word.text] = None
+                    self._script.assignments.append(Assignment(word.text, None, word.line))
+
+    def _refuse_readonly(self, words: list[_Word], declares: bool) -> None:
+        for word in words:
+            if word.name in self._readonly:
+                raise _Broken((word.line, f"{word.name} was made readonly before"))
+        if declares and words[0].text == "readonly":
+            self._readonly.update(word.name or word.text or "" for word in words[1:])
+
     def _words(self) -> tuple[list[_Word], bool]:
         """Return the words of one command, and whether there is an operator among them."""
         words: list[_Word] = []
         has_operator = False
+        starts = True
         while character := self._peek():
             if character in " \t":
                 self._place += 1
@@ -149,14 +183,37 @@ class _Reader:
             elif character == ";":
                 raise _Broken((self._line, "a semicolon stands alone"))
             elif character in _OPERATORS:
-                self._place += 1
-                has_operator = True
+                self._operator(starts, words)
+                has_operator = starts = True
             else:
+                starts = False
                 words.append(self._word())
                 if words[-1].name:
                     # A word may use what those before it assign.
                     self._variables[words[-1].name] = words[-1].text
         return words, has_operator
+
+    def _operator(self, starts: bool, words: list[_Word]) -> None:
+        """Pass over an operator.
+
+        :param starts: whether a command may start here.
+        :param words: those before it.
+        """
+        character = self._peek()
+        self._place += 1
+        if character == "<" and self._peek() == "<":
+            raise _Broken((self._line, "only a shell could tell where << ends"))
+        if character == "(" and starts:
+            self._depth += 1
+        elif character == "(" and not words[-1].name and self._peek() == ")":
+            # The definition of a function.
+            self._depth += 1
+        elif character == "(":
+            raise _Broken((self._line, "a ( stands within a command"))
+        elif character == ")" and self._depth:
+            self._depth -= 1
+        elif character == ")" and not any(word.text == "case" for word in words):
+            raise _Broken((self._line, "a ) has no ("))
 
     def _word(self) -> _Word:
         line = self._line
@@ -164,7 +221,7 @@ class _Reader:
         match = _ASSIGNMENT.match(self._content, self._place)
         if match is not None:
             self._place = match.end()
-        # A tilde is a home directory, which differs between users.
+        # A tilde is a home directory, which differs between users; in an assignment, behind a colon too.
         pieces: list[str | None] = [None] if self._peek() == "~" else []
         while (character := self._peek()) and character not in " \t\n;" + _OPERATORS:
             self._place += 1
@@ -179,7 +236,7 @@ class _Reader:
             elif character in "$`":
                 pieces.append(self._expansion(character))
             else:
-                pieces.append(character)
+                pieces.append(None if match is not None and character == ":" and self._peek() == "~" else character)
         return _Word(match[1] if match is not None else "", _joined(pieces), line, self._expands)
 
     def _double_quoted(self) -> list[str | None]:
@@ -196,7 +253,7 @@ class _Reader:
                 pieces.append(self._expansion(character))
             else:
                 pieces.append(character)
-        raise _Broken((line, _UNCLOSED))
+        raise _Broken((line, UNCLOSED))
 
     def _expansion(self, character: str) -> str | None:
         """Return what stands for an expansion that begins with `character`; ``None`` if only a shell could tell."""
@@ -211,7 +268,8 @@ class _Reader:
             if self._peek(2) == "\\\n":
                 # The name goes on in the next line.
                 return None
-            return self._variables.get(match[0].strip("{}"), "")
+            name = match[0].strip("{}")
+            return self._variables.get(name, None if name in _OF_A_SHELL else "")
         if self._peek() in _CLOSING:
             self._nested(line)
             return None
@@ -238,13 +296,13 @@ class _Reader:
                 self._up_to("'", line)
             elif character == '"':
                 self._double_quoted()
-        raise _Broken((line, _UNCLOSED))
+        raise _Broken((line, UNCLOSED))
 
     def _up_to(self, end: str, line: int) -> str:
         """Return what comes before the next `end`, and pass over both."""
         place = self._content.find(end, self._place)
         if place < 0:
-            raise _Broken((line, _UNCLOSED))
+            raise _Broken((line, UNCLOSED))
         found = self._content[self._place : place]
         self._place = place + 1
         return found

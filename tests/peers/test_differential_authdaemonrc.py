@@ -324,6 +324,22 @@ def test_variables_of_the_file_are_expanded(oracle: Oracle) -> None:
     _compare(oracle, f'{MODULES}{ONE}X=a=1\nY="$X,b=2"\nDEFAULTOPTIONS="${{Y}},c=3"\n')
 
 
+COMMANDS = (
+    *("DEFAULTOPTIONS=a=1 : x=1", "DEFAULTOPTIONS=a=1 set x=1", "DEFAULTOPTIONS=a=1 trap - INT #="),
+    *("command export DEFAULTOPTIONS=a=1", "exec DEFAULTOPTIONS=a=1", "local DEFAULTOPTIONS=a=1"),
+    *("DEFAULTOPTIONS=a=1; unset DEFAULTOPTIONS #=", "eval 'DEFAULTOPTIONS=a=1'", "return 0; DEFAULTOPTIONS=a=1"),
+    *(": <<'E=' #=\nDEFAULTOPTIONS=a=1\nE=", "readonly DEFAULTOPTIONS=a=1\nDEFAULTOPTIONS=b=1"),
+    *("daemons=(2)", "daemons=2)", "authmodulelist=(authuserdb authpipe)", "x=1; (y=2"),
+    *("DEFAULTOPTIONS=a=1:~root", "DEFAULTOPTIONS=a=$PATH", "DEFAULTOPTIONS=a=$IFS", "DEFAULTOPTIONS=a=$sbindir"),
+)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_what_commands_and_a_shell_s_own_variables_make_of_it_is_the_same_or_refused(oracle: Oracle, line: str) -> None:
+    content = f"{MODULES}{ONE}{line}\n"
+    assert _ours(content) is None or _ours(content) == oracle.made_of(content)
+
+
 PIECES = ['"', "'", "\\", "#", " ", "\t", "=", ",", ";", "$", "a", "1", "authpipe", "authuserdb", "\n", "\r"]
 VALUES = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 

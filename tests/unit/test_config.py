@@ -125,7 +125,28 @@ def test_odd_values_are_taken_as_by_courier_and_told(content: str, expected: dic
 
 @given(
     st.lists(
-        st.sampled_from(['"', "'", "\\", "$A", "${A}", "A=", "B=", "export ", "x", " ", "\n", ";", "#", "~", "$("])
+        st.sampled_from(
+            [
+                *(
+                    '"',
+                    "'",
+                    "\\",
+                    "$A",
+                    "${A}",
+                    "A=",
+                    "B=",
+                    "export ",
+                    "readonly ",
+                    "unset A",
+                    "x",
+                    " ",
+                    "\n",
+                    ";",
+                    "#",
+                ),
+                *("~", "$(", "(", ")", ":", " : ", "<<", "$IFS"),
+            ]
+        )
     )
 )
 def test_a_shell_agrees_on_what_is_assigned(pieces: list[str]) -> None:
@@ -245,6 +266,8 @@ def test_values_keep_what_is_in_quotes() -> None:
         (MODULE + "AUTHD_USER= mail", "2: AUTHD_USER: without effect: a blank before or within its value makes it"),
         (MODULE + "AUTHD_USER=$(id -un)", "2: AUTHD_USER: has a value that only a shell could tell; write the value"),
         (MODULE + "if x; then DEBUG_LOGIN=1; fi", "2: DEBUG_LOGIN: has a value that only a shell could tell"),
+        (MODULE + "DEFAULTOPTIONS=a=$PATH", "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
+        (MODULE + "eval 'DEFAULTOPTIONS=a=1'", "2: only a shell could tell what is set behind eval; write lines of"),
         ('authmodulelist="authmysql', "1: a quote or parenthesis is not closed"),
         (MODULE + '\n\nDEFAULTOPTIONS="a=1\nb=2', "4: a quote or parenthesis is not closed"),
         ('authmodulelist="authmysql\nauthpam"\n', '2: no "=" in this line'),
