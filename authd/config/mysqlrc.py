@@ -8,7 +8,7 @@ from typing import Any
 
 from authd.config.problem import Problem
 from authd.config.setting import Setting, leading_number, text
-from authd.config.sqlrc import SqlSettings, load, port_problems, shared_settings
+from authd.config.sqlrc import SqlSettings, encoding_problems, load, port_problems, shared_settings
 
 PREFIX = "MYSQL_"
 DELIVERY = "MYSQL_DEFAULTDELIVERY_FIELD"
@@ -65,4 +65,5 @@ def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> l
     for name, what in (("MYSQL_USERNAME", "user"), ("MYSQL_DATABASE", "database")):
         if not values[name]:
             problems.append(Problem(file, "not set", f"name the {what} to connect with", lines.get(name), name))
+    problems += encoding_problems(values, lines, file, ("MYSQL_SERVER", "MYSQL_USERNAME", "MYSQL_DATABASE"))
     return problems + port_problems(values, lines, file, "MYSQL_PORT")

@@ -8,7 +8,7 @@ from typing import Any
 
 from authd.config.problem import Problem
 from authd.config.setting import Setting, leading_number, text
-from authd.config.sqlrc import SqlSettings, load, port_problems, shared_settings
+from authd.config.sqlrc import SqlSettings, encoding_problems, load, port_problems, shared_settings
 
 PREFIX = "PGSQL_"
 DELIVERY = "PGSQL_DEFAULTDELIVERY"
@@ -63,4 +63,6 @@ def _check(values: Mapping[str, Any], lines: Mapping[str, int], file: Path) -> l
         )
     if not by_string and not values["PGSQL_DATABASE"]:
         problems.append(Problem(file, "not set", "name the database", lines.get("PGSQL_DATABASE"), "PGSQL_DATABASE"))
+    texts = [f"{PREFIX}{name}" for name in ("CONNECTION", "HOST", "USERNAME", "PASSWORD", "OPT", "DATABASE")]
+    problems += encoding_problems(values, lines, file, texts)
     return problems + port_problems(values, lines, file, "PGSQL_PORT")

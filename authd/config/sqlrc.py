@@ -135,6 +135,22 @@ def port_problems(values: Mapping[str, Any], lines: Mapping[str, int], file: Pat
     return [Problem(file, "not a TCP port", "use a number up to 65535", lines.get(setting), setting)]
 
 
+def encoding_problems(
+    values: Mapping[str, Any], lines: Mapping[str, int], file: Path, settings: Iterable[str]
+) -> list[Problem]:
+    """Return which of `settings`, for those who `finish`, have bytes that no driver can send; never their text."""
+    problems = []
+    for name in settings:
+        try:
+            str(values[name]).encode()
+        except UnicodeEncodeError:
+            problems.append(Problem(file, "has bytes that are not UTF-8", SAVE_AS_UTF8, lines.get(name), name))
+    return problems
+
+
+SAVE_AS_UTF8 = "save the file as UTF-8, and give the database the same bytes"
+
+
 def _needed(values: Mapping[str, Any], prefix: str, file: Path) -> list[Problem]:
     """Return what is missing for the default query, where no clause replaces it."""
     clause, table = f"{prefix}SELECT_CLAUSE", f"{prefix}USER_TABLE"

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Dialect
 from authd.account import Account
 from authd.config.mysqlrc import SETTINGS, load_mysqlrc
 from authd.config.problem import ConfigError, Problem
-from authd.config.sqlrc import SqlSettings
+from authd.config.sqlrc import SAVE_AS_UTF8, SqlSettings
 from authd.modules.base import Surroundings, TemporaryFailure
 from authd.modules.mysqlplugins import plugin_advice
 from authd.modules.mysqltls import (
@@ -185,7 +185,8 @@ def connect_arguments(settings: SqlSettings, timeout: int) -> dict[str, Any]:
     values = settings.values
     arguments: dict[str, Any] = {
         "user": values["MYSQL_USERNAME"],
-        "password": values["MYSQL_PASSWORD"],
+        # PyMySQL makes Latin-1 of a str; the server compares the bytes of the file, as Courier sends them.
+        "password": values["MYSQL_PASSWORD"].encode("utf-8", "surrogateescape"),
         "database": values["MYSQL_DATABASE"],
         "charset": _character_set(settings),
         "client_flag": (values["MYSQL_OPT"] | CLIENT.FOUND_ROWS) & ~CLIENT.SSL,
@@ -221,7 +222,12 @@ def _mysqlclient(arguments: Mapping[str, Any], settings: SqlSettings, tls: SSLCo
             more["ssl"] = {name: value for name, value in given.items() if value}
             if "unix_socket" not in arguments:
                 more |= insistence(arguments, tls, driver.get_client_info(), stack)
-        connection = driver.connect(**{**arguments, **more})
+        try:
+            password = arguments["password"].decode()
+        except UnicodeDecodeError:
+            words = f"MYSQL_PASSWORD has bytes that are not UTF-8, which {MYSQLCLIENT} can't send; {SAVE_AS_UTF8}"
+            raise TemporaryFailure(Reason.MISCONFIGURED, words) from None
+        connection = driver.connect(**{**arguments, **more, "password": password})
     # As what is bound was decoded; the library's own choice is another for some character sets.
     connection.encoding = _encoding(arguments["charset"])
     return connection

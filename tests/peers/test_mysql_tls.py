@@ -242,6 +242,20 @@ def ed25519(secure: MariaDB) -> MariaDB:
     return secure
 
 
+@pytest.mark.parametrize("password", ["pässwörd", "пароль"])
+def test_a_password_is_the_bytes_of_the_file(site: Authd, ed25519: MariaDB, root: Path, password: str) -> None:
+    require("unshare", DAEMON)
+    with Courier(root, site.etc) as courier:
+        for plugin in ("mysql_native_password", "ed25519"):
+            ed25519.execute(
+                f"CREATE OR REPLACE USER umlaut@localhost IDENTIFIED VIA {plugin} USING PASSWORD('{password}')",
+                "GRANT SELECT ON extmail.* TO umlaut@localhost",
+            )
+            answer = _ask(site, ed25519, MYSQL_USERNAME="umlaut", MYSQL_PASSWORD=password)
+            assert answer.endswith(b"\n.\n")
+            assert exchange(courier.socket, LOOKUP) == answer
+
+
 @_needs("nacl")
 def test_a_user_of_ed25519(site: Authd, ed25519: MariaDB, authority: Authority) -> None:
     for more in ({}, {"MYSQL_SSL_CACERT": str(authority.file)}):

@@ -22,7 +22,9 @@ TABLE = "PGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD crypt\n"
 
 def parameters(directory: Path, **settings: str) -> dict[str, Any]:
     file = directory / "authpgsqlrc"
-    file.write_text(TABLE + "".join(f"PGSQL_{name} {value}\n" for name, value in settings.items()))
+    file.write_text(
+        TABLE + "".join(f"PGSQL_{name} {value}\n" for name, value in settings.items()), errors="surrogateescape"
+    )
     return connection_parameters(load_pgsqlrc(file), 10)
 
 
@@ -44,6 +46,13 @@ def test_parameters(tmp_path: Path, settings: dict[str, str], wanted: dict[str, 
     found = parameters(tmp_path, **settings)
     assert found.pop("connect_timeout") == 10
     assert found == wanted
+
+
+@pytest.mark.parametrize("settings", [{"CONNECTION": "password=p\udce4ss"}, {"HOST": "h", "PASSWORD": "p\udce4ss"}])
+def test_bytes_that_no_driver_can_send(tmp_path: Path, settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="not UTF-8; save the file as UTF-8") as refusal:
+        parameters(tmp_path, **settings)
+    assert "p\\udce4" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("settings", [{}, {"DATABASE": "d"}, {"HOST": "h"}])
