@@ -325,9 +325,8 @@ def test_variables_of_the_file_are_expanded(oracle: Oracle) -> None:
 
 
 COMMANDS = (
-    *("DEFAULTOPTIONS=a=1 : x=1", "DEFAULTOPTIONS=a=1 set x=1", "DEFAULTOPTIONS=a=1 trap - INT #="),
-    *("command export DEFAULTOPTIONS=a=1", "exec DEFAULTOPTIONS=a=1", "local DEFAULTOPTIONS=a=1"),
-    *("DEFAULTOPTIONS=a=1; unset DEFAULTOPTIONS #=", "eval 'DEFAULTOPTIONS=a=1'", "return 0; DEFAULTOPTIONS=a=1"),
+    *("exec DEFAULTOPTIONS=a=1", "DEFAULTOPTIONS=a=1; unset DEFAULTOPTIONS #=", "eval 'DEFAULTOPTIONS=a=1'"),
+    "return 0; DEFAULTOPTIONS=a=1",
     *(": <<'E=' #=\nDEFAULTOPTIONS=a=1\nE=", "readonly DEFAULTOPTIONS=a=1\nDEFAULTOPTIONS=b=1"),
     *("daemons=(2)", "daemons=2)", "authmodulelist=(authuserdb authpipe)", "x=1; (y=2"),
     *("DEFAULTOPTIONS=a=1:~root", "DEFAULTOPTIONS=a=$PATH", "DEFAULTOPTIONS=a=$IFS", "DEFAULTOPTIONS=a=$sbindir"),

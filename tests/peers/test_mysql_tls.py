@@ -242,6 +242,7 @@ def ed25519(secure: MariaDB) -> MariaDB:
     return secure
 
 
+@_needs("nacl")
 @pytest.mark.parametrize("password", ["pässwörd", "пароль"])
 def test_a_password_is_the_bytes_of_the_file(site: Authd, ed25519: MariaDB, root: Path, password: str) -> None:
     require("unshare", DAEMON)
