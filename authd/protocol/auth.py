@@ -42,7 +42,7 @@ def _parse_login(service: bytes, authdata: bytes, ending: bytes) -> Request:
     lines = authdata.rstrip(b"\n").split(b"\n")
     user = lines[0]
     if sum(map(bool, lines)) < 2:
-        return Rejected(service, "empty user name or password", user)
+        return Rejected(service, f"{'NUL in' if ending.strip(bytes(1)) else 'empty'} user name or password", user)
     if len(lines) > 2:
         # The client meant one of these newlines to be part of a name or password; whichever it was, the account
         # that would be looked up is not the one that it believes in.

@@ -118,7 +118,7 @@ class TestPgsql:
             ("host=127.0.0.1 port={port} user=nosuch", "correct user in PGSQL_CONNECTION, or create the role"),
             (
                 "host=127.0.0.1 port={port} user=root sslmode=require",
-                "correct sslmode and sslrootcert in PGSQL_CONNECTION, or the server's certificate, which must be for its host",
+                "give the server TLS, or correct sslmode in PGSQL_CONNECTION",
             ),
         ],
     )

@@ -46,6 +46,7 @@ CASES: list[tuple[bytes, Request]] = [
     (b"A=1\nTCPREMOTEIP=192.0.2.1\n" + auth(b"imap\nlogin\nuser\nsecret\n"), Login(b"imap", b"user", b"secret")),
     (auth(b"imap\ncram-md5\nPDE+\ndXNlciBhYmM=\n"), Cram(b"imap", b"user", "md5", b"<1>", b"abc")),
     (auth(b"imap\nlogin\nuser\nsecret\nmore\n"), Rejected(b"imap", "newline in user name or password", b"user")),
+    (auth(b"imap\nlogin\nus\0er\nsecret\n"), Rejected(b"imap", "NUL in user name or password", b"us")),
     (auth(b"imap\nlogin\nuser\n"), Rejected(b"imap", "empty user name or password", b"user")),
     (auth(b"imap\nplain\nuser\nx"), Rejected(b"imap", "unknown authentication type")),
     (b"PASSWD imap\tuser\told\tnew\n", ChangePassword(b"imap", b"user", b"old", b"new")),
