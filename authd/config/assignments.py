@@ -28,6 +28,9 @@ MAX_LINE_BYTES = 8190
 
 _BYTE_ORDER_MARK = "\ufeff"
 _BLANK_BEFORE_EQUALS = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]+=")
+_ASSIGNING_EXPANSION = re.compile(r"\$\{(\w+):?=", re.ASCII)
+_SETTING_COMMANDS = ("eval", "read", "unset")
+"""Commands by which a shell gives variables values that no assignment shows."""
 _PLAIN = 'write name="value" from the first column on, without blanks around ='
 
 
@@ -156,6 +159,7 @@ def _lost(content: str, script: Script, file: Path, known: frozenset[str]) -> It
             )
         elif assignment.lost:
             yield _without_effect(name, "a blank before or within its value makes it", assignment.line, file)
+    yield from _in_commands(lines, script, file, known)
     for number, line in enumerate(lines, 1):
         match = _BLANK_BEFORE_EQUALS.match(line)
         if match is not None and match[1] in known:
@@ -170,6 +174,29 @@ def _lost(content: str, script: Script, file: Path, known: frozenset[str]) -> It
                 name,
                 False,
             )
+
+
+def _in_commands(lines: list[str], script: Script, file: Path, known: frozenset[str]) -> Iterator[Problem]:
+    """Yield what is wrong with commands that name a setting and assign nothing, such as ``"NAME=value"`` or ``NAME+=value``."""
+    told = {assignment.line for assignment in script.assignments if assignment.name in known}
+    for number, line in enumerate(lines, 1):
+        match = None if line.lstrip().startswith("#") else _ASSIGNING_EXPANSION.search(line)
+        if match is not None and match[1] in known and number not in told:
+            told.add(number)
+            yield Problem(file, "has a value that only a shell could tell", "write the value itself", number, match[1])
+    for number in dict.fromkeys(script.commands):
+        line = lines[number - 1].partition("#")[0]
+        words = re.findall(r"\w+", line, re.ASCII)
+        name = next((word for word in words if word in known and word not in READ_BY_DAEMON), "")
+        if number in told or _BLANK_BEFORE_EQUALS.match(line):
+            continue
+        if name and words[0] in _SETTING_COMMANDS:
+            yield Problem(file, "has a value that only a shell could tell", "write the value itself", number, name)
+        elif name:
+            yield _without_effect(name, "what is around it makes it", number, file)
+        elif words and words[0].startswith("disable"):
+            what = "without effect; it seems to belong to DEFAULTOPTIONS"
+            yield Problem(file, what, "write all options in one pair of quotes on one line", number, words[0], False)
 
 
 def _without_effect(name: str, reason: str, line: int, file: Path) -> Problem:

@@ -368,8 +368,17 @@ class TestDeliberateDifferences:
         with pytest.raises(ConfigError, match="a value that only a shell could tell"):
             authdaemonrc.parse(content, Path("authdaemonrc"))
 
-    def test_no_other_command_that_assigns_is_run(self, oracle: Oracle) -> None:
-        content = f"{MODULES}{ONE}command export DEFAULTOPTIONS=a=1\n"
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "command export DEFAULTOPTIONS=a=1",
+            ': ${DEFAULTOPTIONS:="a=1"}',
+            "x=${DEFAULTOPTIONS=a=1}",
+            'eval "DEFAULTOPTIONS=a=1"',
+        ],
+    )
+    def test_no_other_command_that_assigns_is_run(self, oracle: Oracle, line: str) -> None:
+        content = f"{MODULES}{ONE}{line}\n"
         theirs = oracle.made_of(content)
         assert theirs is not None
         assert theirs[3] == b"a=1"

@@ -103,6 +103,25 @@ def test_ways_to_write_a_line(line: str, daemons: int) -> None:
             "3: disableimap: no setting, without effect",
         ),
         (MODULE + "DEFAULTOPTIONS=a=1, disablepop3=1", {"default_options": b"a=1,"}, "2: disablepop3: no setting"),
+        (
+            MODULE + 'DEFAULTOPTIONS=\n"disableimap=1"',
+            {"default_options": b""},
+            "3: disableimap: without effect; it seems",
+        ),
+        (
+            MODULE + 'DEFAULTOPTIONS="a=1"\n,"disablepop3=1"',
+            {"default_options": b"a=1"},
+            "3: disablepop3: without effect",
+        ),
+        *(
+            (MODULE + line, {"default_options": b""}, "2: DEFAULTOPTIONS: without effect: what is around it")
+            for line in (
+                '"DEFAULTOPTIONS=a=1"',
+                "DEFAULTOPTIONS+=a=1",
+                "$DEFAULTOPTIONS=a=1",
+                "\ufeffDEFAULTOPTIONS=a=1",
+            )
+        ),
         (MODULE + 'DEFAULTOPTIONS="a=1\nb=2"', {"default_options": b"a=1"}, "2: DEFAULTOPTIONS: cut at the end"),
         (
             MODULE + "AUTHD_USR=mail",
@@ -121,6 +140,22 @@ def test_odd_values_are_taken_as_by_courier_and_told(content: str, expected: dic
     assert {name: getattr(settings, name) for name in expected} == expected
     remarks = [str(remark) for remark in settings.remarks if "missing, using 1" not in str(remark)]
     assert any(told in remark for remark in remarks), remarks
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('AUTHD_USER+="mail"', "2: AUTHD_USER: without effect: what is around it makes it a command"),
+        ('"AUTHD_PASSWD_REJECT=stop"', "2: AUTHD_PASSWD_REJECT: without effect: what is around it"),
+        (': ${DEFAULTOPTIONS="disableimap=1"}', "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
+        ("x=${DEFAULTOPTIONS:=disableimap=1}", "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
+        ('eval "DEFAULTOPTIONS=disableimap=1"', "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
+    ],
+)
+def test_no_setting_is_lost_in_a_command(line: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        authdaemonrc.parse(MODULE + line, FILE)
+    assert told in str(caught.value)
 
 
 @given(
