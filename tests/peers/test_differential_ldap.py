@@ -174,6 +174,16 @@ def test_a_filter_that_is_none_lets_nobody_in(pair: Pair, rc: str, value: str) -
     )
 
 
+@pytest.mark.parametrize("behind", [" # keeps them out", ";options=", " options=shared"])
+def test_an_option_with_something_behind_it_keeps_nobody_out(pair: Pair, rc: str, behind: str) -> None:
+    """Deliberate difference: Courier sends an option of another name; authd refuses the file."""
+    logged = len(pair.authd.logged())
+    edit(pair.etc / "authldaprc", changed(rc, LDAP_AUXOPTIONS=f"options=disableimap{behind}"))
+    courier, _ = pair.ask(pre("postmaster@extmail.org"))
+    assert f"\nOPTIONS=disableimap{behind}=".encode() in courier
+    assert re.search(r"ERR: authldap: \S*authldaprc:\d+: LDAP_AUXOPTIONS: expected ", pair.authd.logged()[logged:])
+
+
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_settings_mean_the_same(pair: Pair, slapd: Slapd, rc: str, settings: dict[str, str | None]) -> None:
     values = {name: value and value.format(uri=slapd.uri) for name, value in settings.items()}
