@@ -29,8 +29,6 @@ MAX_LINE_BYTES = 8190
 _BYTE_ORDER_MARK = "\ufeff"
 _BLANK_BEFORE_EQUALS = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]+=")
 _ASSIGNING_EXPANSION = re.compile(r"\$\{(\w+):?=", re.ASCII)
-_SETTING_COMMANDS = ("eval", "read", "unset")
-"""Commands by which a shell gives variables values that no assignment shows."""
 _PLAIN = 'write name="value" from the first column on, without blanks around ='
 
 
@@ -190,7 +188,7 @@ def _in_commands(lines: list[str], script: Script, file: Path, known: frozenset[
         name = next((word for word in words if word in known and word not in READ_BY_DAEMON), "")
         if number in told or _BLANK_BEFORE_EQUALS.match(line):
             continue
-        if name and words[0] in _SETTING_COMMANDS:
+        if name and words[0] == "unset":
             yield Problem(file, "has a value that only a shell could tell", "write the value itself", number, name)
         elif name:
             yield _without_effect(name, "what is around it makes it", number, file)

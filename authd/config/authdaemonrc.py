@@ -424,6 +424,24 @@ def _odd(setting: Setting, given: Given, value: Any, file: Path) -> Iterator[Pro
             setting.name,
             fatal=False,
         )
-    elif setting.name == "DEFAULTOPTIONS" and "\n" in given.value:
-        mend = "write all options on one line"
-        yield Problem(file, "cut at the end of the line", mend, given.line, setting.name, fatal=False)
+    elif setting.name == "DEFAULTOPTIONS":
+        if "\n" in given.value:
+            mend = "write all options on one line"
+            yield Problem(file, "cut at the end of the line", mend, given.line, setting.name, fatal=False)
+        for what, mend in _without_effect(given.value.partition("\n")[0]):
+            yield Problem(file, what, mend, given.line, setting.name, fatal=False)
+
+
+def _without_effect(options: str) -> Iterator[tuple[str, str]]:
+    """Yield which of `options` have another effect than they seem to have, and the mend; clients of Courier take them so, too."""
+    for option in filter(None, options.split(",")):
+        name, _, value = option.partition("=")
+        if not _OPTION.fullmatch(name) or ";" in value:
+            yield f'"{shown(option)}" is no option', "write name=value pairs with commas between them, and no blanks"
+        elif name.lower().startswith("disable") and not name.startswith("disable"):
+            yield f"{name} is no option", "write its name in small letters"
+        elif name.startswith("disable") and not value.strip().isdecimal():
+            yield f'"{shown(option)}" keeps nobody out', f"write {name}=1"
+
+
+_OPTION = re.compile(r"[A-Za-z0-9_.-]+")

@@ -122,6 +122,21 @@ def test_ways_to_write_a_line(line: str, daemons: int) -> None:
                 "\ufeffDEFAULTOPTIONS=a=1",
             )
         ),
+        *(
+            (
+                MODULE + f"DEFAULTOPTIONS='{options}'",
+                {"default_options": options.encode()},
+                f"2: DEFAULTOPTIONS: {told}",
+            )
+            for options, told in (
+                ("a=1, disablepop3=1", '" disablepop3=1" is no option; write name=value pairs'),
+                ("a=1;disablepop3=1", '"a=1;disablepop3=1" is no option; write name=value pairs'),
+                ("disableimap = 1", '"disableimap = 1" is no option; write name=value pairs'),
+                ("DISABLEIMAP=1", "DISABLEIMAP is no option; write its name in small letters"),
+                ("disableimap", '"disableimap" keeps nobody out; write disableimap=1'),
+                ("disableimap=yes", '"disableimap=yes" keeps nobody out; write disableimap=1'),
+            )
+        ),
         (MODULE + 'DEFAULTOPTIONS="a=1\nb=2"', {"default_options": b"a=1"}, "2: DEFAULTOPTIONS: cut at the end"),
         (
             MODULE + "AUTHD_USR=mail",
@@ -149,7 +164,7 @@ def test_odd_values_are_taken_as_by_courier_and_told(content: str, expected: dic
         ('"AUTHD_PASSWD_REJECT=stop"', "2: AUTHD_PASSWD_REJECT: without effect: what is around it"),
         (': ${DEFAULTOPTIONS="disableimap=1"}', "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
         ("x=${DEFAULTOPTIONS:=disableimap=1}", "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
-        ('eval "DEFAULTOPTIONS=disableimap=1"', "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
+        ("unset DEFAULTOPTIONS; x=1", "2: DEFAULTOPTIONS: has a value that only a shell could tell"),
     ],
 )
 def test_no_setting_is_lost_in_a_command(line: str, told: str) -> None:
