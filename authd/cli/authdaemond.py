@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from authd.cli.common import FAILED, OK, choice, command, complain, configuration, option_parser
@@ -51,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         file = configuration(options.sysconfdir)
         # These must work whatever else is wrong in the file.
-        directory = authdaemonrc.load_directory(file)
+        directory = authdaemonrc.find_directory(file)
+        if directory is None:
+            with suppress(ConfigError):
+                directory = authdaemonrc.load(file).directory
         match verb:
             case "start" if options.foreground:
                 serve(authdaemonrc.load(file))
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
     except OSError as error:
         complain(described(error, "authdaemond"))
-    return FAILED
+    return UNKNOWN if verb == "status" else FAILED
 
 
 def _start(settings: DaemonSettings) -> int:
@@ -94,14 +97,28 @@ def _start(settings: DaemonSettings) -> int:
     return FAILED
 
 
-def _stop(directory: RunDirectory, file: Path) -> int:
+def _stop(directory: RunDirectory | None, file: Path) -> int:
     """End the daemon and wait until it has ended, in whatever directory it meets its clients."""
-    with running_daemon(directory.pid_file) as daemon:
+    with _in(directory) as daemon:
         if daemon is not None:
             return _end(daemon)
     with daemon_of(master_at(file)) as daemon:
         # authdaemonvar was changed.
-        return OK if daemon is None else _end(daemon)
+        if daemon is not None:
+            return _end(daemon)
+    _refuse_to_guess(directory, file)
+    return OK
+
+
+def _in(directory: RunDirectory | None) -> AbstractContextManager[Daemon | None]:
+    """Give the daemon that runs in a directory, ``None`` if none does or the file does not tell the directory."""
+    return running_daemon(directory.pid_file) if directory is not None else nullcontext(None)
+
+
+def _refuse_to_guess(directory: RunDirectory | None, file: Path) -> None:
+    """Raise what is wrong with the file if it does not tell the daemon's directory; in the default one may be another's."""
+    if directory is None:
+        authdaemonrc.load(file)
 
 
 def _end(daemon: Daemon) -> int:
@@ -112,9 +129,9 @@ def _end(daemon: Daemon) -> int:
     return FAILED
 
 
-def _reload(file: Path, directory: RunDirectory) -> int:
+def _reload(file: Path, directory: RunDirectory | None) -> int:
     """Have the daemon read its configuration; return when it serves on that, or with what it says of why not."""
-    with running_daemon(directory.pid_file) as daemon:
+    with _in(directory) as daemon:
         # A service manager names its process, also where authdaemonvar has changed.
         named = os.environ.get("MAINPID", "")
         pid = daemon.pid if daemon is not None else int(named) if re.fullmatch("[0-9]+", named) else master_at(file)
@@ -134,6 +151,7 @@ def _reload(file: Path, directory: RunDirectory) -> int:
             raise daemon.not_ours() from None
         except Unanswered as error:
             if daemon is None:
+                _refuse_to_guess(directory, file)
                 complain(f"not running in {directory}: {error}; if authdaemonvar was changed, a restart is needed")
                 return FAILED
             examine(file)
@@ -143,30 +161,32 @@ def _reload(file: Path, directory: RunDirectory) -> int:
     return OK
 
 
-def _status(directory: RunDirectory, file: Path) -> int:
-    try:
-        with running_daemon(directory.pid_file) as daemon:
-            if daemon is not None:
-                answering = answers(directory.socket)
-                print(
-                    f"running, process {daemon.pid}; {directory.socket} {'answers' if answering else 'does not answer'}"
-                )
-                return OK if answering else FAILED
-    except PlaceError as error:
-        complain(str(error))
-        return UNKNOWN
+def _status(directory: RunDirectory | None, file: Path) -> int:
+    with _in(directory) as daemon:
+        if daemon is not None and directory is not None:
+            answering = answers(directory.socket)
+            print(f"running, process {daemon.pid}; {directory.socket} {'answers' if answering else 'does not answer'}")
+            return OK if answering else FAILED
     with daemon_of(master_at(file)) as daemon:
         if daemon is not None:
-            print(
-                f"running, process {daemon.pid}, but not in {directory}; authdaemonvar was changed, and a restart is needed"
-            )
+            print(f"running, process {daemon.pid}, but {_out_of_place(directory, file)}")
             return FAILED
+    _refuse_to_guess(directory, file)
     with suppress(OSError):
-        if directory.pid_file.lstat().st_size:
+        if directory is not None and directory.pid_file.lstat().st_size:
             print(f"not running, but {directory.pid_file} was left behind")
             return DEAD_WITH_PID_FILE
     print("not running")
     return NOT_RUNNING
+
+
+def _out_of_place(directory: RunDirectory | None, file: Path) -> str:
+    """Return why a daemon that serves on a configuration was not found by its pid file, and what to do."""
+    if directory is None:
+        return f"{file} does not tell its directory any more; correct that file, see authd check"
+    if answers(directory.socket):
+        return f"{directory.pid_file} is not its pid file any more; a restart is needed"
+    return f"not in {directory}; authdaemonvar was changed, and a restart is needed"
 
 
 if __name__ == "__main__":

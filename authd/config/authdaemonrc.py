@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authd.config.assignments import Given, as_shell, read_assignments, shown
+from authd.config.assignments import Given, read_assignments, shown
 from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
 from authd.config.logging import logger_options
 from authd.config.nearest import suggestion
@@ -46,6 +46,8 @@ DECOY_SCHEMES = (
     "clear",
 )
 """The schemes of authpasswd, and cleartext."""
+
+_DEFAULT_DIRECTORY = "/run/courier/authdaemon"
 
 LONGEST_TTL = 86_400
 """Seconds that the cache may be told to remember: a day."""
@@ -100,7 +102,7 @@ SETTINGS = (
         1,
         "Workers: how many requests are verified at once. Without it there is one, and a complaint.",
     ),
-    Setting("authdaemonvar", _absolute, "/run/courier/authdaemon", "Directory of the socket and the pid file."),
+    Setting("authdaemonvar", _absolute, _DEFAULT_DIRECTORY, "Directory of the socket and the pid file."),
     Setting(
         "DEBUG_LOGIN",
         _debug_level,
@@ -302,10 +304,24 @@ def load_directory(file: Path) -> RunDirectory:
 
     :raises ConfigError: if it can't be read.
     """
-    directory = next(setting.default for setting in SETTINGS if setting.name == "authdaemonvar")
-    for given in as_shell(read_script(_read(file).removeprefix("\ufeff").replace("\r\n", "\n"))):
-        if given.name == "authdaemonvar" and given.value.startswith("/") and "\0" not in given.value:
-            directory = given.value
+    return find_directory(file) or RunDirectory(Path(_DEFAULT_DIRECTORY))
+
+
+def find_directory(file: Path) -> RunDirectory | None:
+    """Return where the daemon of an authdaemonrc is to be found; ``None`` where the file does not tell, as it should.
+
+    :raises ConfigError: if it can't be read.
+    """
+    content = _read(file).removeprefix("\ufeff").replace("\r\n", "\n")
+    script = read_script(content)
+    said = [one.value for one in script.assignments if one.name == "authdaemonvar" and not one.lost]
+    if not said:
+        # The default is meant, unless the name stands where it sets nothing.
+        mentioned = script.broken is not None or re.search(r"(?m)^[^#\n]*\bauthdaemonvar\b", content)
+        return None if mentioned else RunDirectory(Path(_DEFAULT_DIRECTORY))
+    directory = said[-1]
+    if directory is None or not directory.startswith("/") or "\0" in directory:
+        return None
     return RunDirectory(Path(directory))
 
 

@@ -8,6 +8,7 @@ user they speak.  A second one, whose name has the directory of its configuratio
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import struct
@@ -57,8 +58,18 @@ def master_at(file: Path) -> int | None:
     """Return the process id of the master that serves on a configuration, ``None`` if none is found."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection, suppress(OSError):
         connection.connect(address_at(file))
-        return _peer(connection)[0] or None
+        pid, user = _peer(connection)
+        return pid if pid and user == _user_of(pid) else None
     return None
+
+
+def _user_of(pid: int) -> int | None:
+    """Return the effective user of a process.
+
+    A listener can hand its socket on and end; its number may then be that of another user's process.
+    """
+    found = re.search(r"(?m)^Uid:\t\d+\t(\d+)\t", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) if found is not None else None
 
 
 def ask_for_reload(pid: int) -> None:
@@ -73,7 +84,7 @@ def ask_for_reload(pid: int) -> None:
         try:
             connection.connect(address_of(pid))
         except OSError as error:
-            raise Unanswered(str(error)) from error
+            raise Unanswered(error.strerror or str(error)) from error
         if _peer(connection)[0] != pid:
             raise Unanswered("another process answers")
         said = b""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.support.courier import in_namespace
 from tests.support.daemon import Authd, command
 from tests.support.processes import wait_until
 from tests.support.site import GOOD
@@ -95,6 +96,51 @@ def test_a_daemon_in_the_directory_of_before(service: Service) -> None:
     assert service("stop") == (0, "")
     assert not (elsewhere / "socket").exists()
     assert service("status") == (3, "not running\n")
+
+
+def test_a_file_that_tells_no_directory_ends_no_daemon_in_the_default_one(service: Service) -> None:
+    """Another configuration's daemon may run there."""
+    require("unshare")
+    default = service.site.run.with_name("default")
+    (default / "authdaemon").mkdir(parents=True)
+    write_authdaemonrc(service.site.etc, default / "authdaemon", "authsqlite")
+    assert service("start") == (0, "")
+    other = service.site.etc.with_name("other")
+    other.mkdir()
+    for line, told in (
+        ('x="', "other/authdaemonrc:1: a quote or parenthesis is not closed"),
+        ("authdaemonvar=run", "other/authdaemonrc:1: authdaemonvar: expected a path that begins with /"),
+        ("authdaemonvar = /x", "other/authdaemonrc:1: authdaemonvar: without effect: a blank before ="),
+        ("authdaemonvar=$(x)", "other/authdaemonrc:1: authdaemonvar: has a value that only a shell could tell"),
+    ):
+        (other / "authdaemonrc").write_text(f"{line}\n")
+        for verb, code in (("stop", 1), ("reload", 1), ("status", 4)):
+            words = [command("authdaemond"), verb, "--sysconfdir", str(other)]
+            done = subprocess.run(
+                in_namespace(other, default, words), capture_output=True, text=True, timeout=60, check=False
+            )
+            assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+    assert exchange(default / "authdaemon" / "socket", GOOD).endswith(b"\n.\n")
+    assert service("stop") == (0, "")
+
+
+def test_a_daemon_whose_file_or_pid_file_is_spoilt_is_found(service: Service) -> None:
+    service("start")
+    pid = service.pid
+    file = service.site.etc / "authdaemonrc"
+    before = file.read_text()
+    file.write_text('x="\n')
+    told = (
+        f"running, process {pid}, but {file} does not tell its directory any more; correct that file, see authd check\n"
+    )
+    assert service("status") == (1, told)
+    file.write_text(before)
+    (service.site.run / "pid").unlink()
+    told = f"running, process {pid}, but {service.site.run}/pid is not its pid file any more; a restart is needed\n"
+    assert service("status") == (1, told)
+    file.write_text('x="\n')
+    assert service("stop") == (0, "")
+    assert not service.site.socket.exists()
 
 
 def test_a_relative_directory_is_found_again_at_a_reload(service: Service) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from authd.server.reload import ReloadRefused, Unanswered, address_of, ask_for_reload
+from authd.server.reload import ReloadRefused, Unanswered, address_at, address_of, ask_for_reload, master_at
 from tests.conftest import require
 from tests.support.daemon import Authd, run_command
 from tests.support.planted import MAIL_UID, MAIL_USER
@@ -161,6 +161,24 @@ def test_a_process_that_poses_as_the_daemon(mail_site: Authd) -> None:
         with pytest.raises(Unanswered, match="another process answers"):
             ask_for_reload(other.pid)
         other.kill()
+
+
+def test_a_socket_that_another_user_has_handed_on(tmp_path: Path) -> None:
+    """The process whose number the kernel tells is not the one that listened."""
+    require()
+    file = tmp_path / "authdaemonrc"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address_at(file))
+        os.seteuid(MAIL_UID)
+        try:
+            listener.listen()
+        finally:
+            os.seteuid(0)
+        assert master_at(file) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address_at(file))
+        listener.listen()
+        assert master_at(file) == os.getpid()
 
 
 def test_a_daemon_that_ends_meanwhile(mail_site: Authd) -> None:
