@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -52,7 +52,8 @@ def connection_parameters(settings: SqlSettings, timeout: int) -> dict[str, Any]
     hosts = len(str(given.get("hostaddr") or given.get("host", "")).split(","))
     if not _is_positive(given.get("connect_timeout", "")):
         given["connect_timeout"] = max(_SHORTEST_TIMEOUT, timeout // hosts)
-    mode = "" if "service" in given else _mode(given)
+    in_service = _in_service(given)
+    mode = "" if "service" in given and not in_service else _mode({**in_service, **given})
     return {**given, "sslmode": mode} if mode else given
 
 
@@ -72,13 +73,8 @@ def fifo_of(parameters: Mapping[str, Any]) -> str:
 
     :param parameters: of the connection; what they lack is in the environment.
     """
-    named: list[tuple[str, str]] = []
-    service = parameters.get("service") or os.environ.get("PGSERVICE")
-    in_service: dict[str, str] = {}
-    if service:
-        named = list(_service_files())
-        if not fifo_in(named):
-            in_service = _files_of_service(str(service), [Path(path) for _, path in named])
+    named = list(_service_files()) if _service_of(parameters) else []
+    in_service = _in_service(parameters)
     for name in _FILES:
         path = parameters.get(name) or in_service.get(name) or os.environ.get(f"PG{name.upper()}")
         if not path and name == "passfile":
@@ -98,16 +94,27 @@ def _service_files() -> Iterator[tuple[str, str]]:
         yield "PGSYSCONFDIR", os.path.join(directory, "pg_service.conf")
 
 
-def _files_of_service(service: str, files: Iterable[Path]) -> dict[str, str]:
-    """Return which of `_FILES` a service has, from the first file that knows it."""
-    for file in files:
+def _service_of(parameters: Mapping[str, Any]) -> str:
+    return str(parameters.get("service") or os.environ.get("PGSERVICE", ""))
+
+
+def _in_service(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters of the service that a connection names, from the first file that knows it.
+
+    Empty if there is none, or a file is a FIFO.
+    """
+    service = _service_of(parameters)
+    files = list(_service_files()) if service else []
+    if fifo_in(files):
+        return {}
+    for file in (Path(path) for _, path in files):
         lines: list[str] = []
         with suppress(OSError):
             lines = [line.strip() for line in file.read_text(errors="surrogateescape").splitlines()]
         if f"[{service}]" in lines:
             section = takewhile(lambda line: not line.startswith("["), lines[lines.index(f"[{service}]") + 1 :])
             pairs = [line.partition("=") for line in section if not line.startswith("#")]
-            return {name: value for name, _, value in pairs if name in _FILES}
+            return {name: value for name, _, value in reversed(pairs) if value}
     return {}
 
 

@@ -204,19 +204,40 @@ def test_a_certificate_means_tls(
 
 
 @pytest.mark.parametrize(("said", "goes_on"), [("", False), ("sslmode=prefer\n", True)])
-def test_a_certificate_beside_a_service_means_tls_unless_its_file_says_otherwise(
-    root: Path, server: Postgres, authority: Authority, said: str, goes_on: bool
+@pytest.mark.parametrize(
+    ("connection", "variable"),
+    [
+        ("service=mail sslrootcert={file}", ""),
+        ("service=mail", ""),
+        ("", "mail"),
+    ],
+)
+def test_a_certificate_of_a_service_means_tls_unless_its_file_says_otherwise(
+    root: Path, server: Postgres, authority: Authority, said: str, goes_on: bool, connection: str, variable: str
 ) -> None:
     services = root / "services"
+    in_file = "" if "sslrootcert" in connection else f"sslrootcert={authority.file}\n"
+    variables = {"PGSERVICEFILE": str(services), **({"PGSERVICE": variable} if variable else {})}
     with Network(server.port) as network:
         where = PAIRS.format(port=network.port).replace(" ", "\n")
-        services.write_text(f"[mail]\n{where}\ndbname=extmail\n{said}")
-        write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", PGSERVICEFILE=str(services))
-        rc = _rc(server.port, f"service=mail sslrootcert={authority.file}")
+        services.write_text(f"[mail]\n{where}\ndbname=extmail\n{in_file}{said}")
+        write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", **variables)
+        rc = _rc(server.port, connection.format(file=authority.file))
         (root / "etc" / "authpgsqlrc").write_text(rc)
         with Authd(root / "etc", root / "run") as site:
             assert exchange(site.socket, LOOKUP).endswith(b"\n.\n") is goes_on
         assert (b"extmail" in network.asked) is goes_on
+
+
+def test_an_authority_of_a_service_that_is_not_there_is_an_error(root: Path, secure: Postgres) -> None:
+    services = root / "services"
+    where = PAIRS.format(port=secure.port).replace(" ", "\n")
+    services.write_text(f"[mail]\n{where}\ndbname=extmail\nsslrootcert=/nonexistent/ca.pem\nsslmode=require\n")
+    write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", PGSERVICEFILE=str(services))
+    (root / "etc" / "authpgsqlrc").write_text(_rc(secure.port, "service=mail"))
+    with Authd(root / "etc", root / "run") as site:
+        assert exchange(site.socket, LOOKUP) == b""
+        assert "/nonexistent/ca.pem" in site.logged()
 
 
 @pytest.mark.parametrize("mode", ["", "sslmode=require", "sslmode=verify-ca"])
