@@ -15,6 +15,7 @@ from authd.config.assignments import Given, read_assignments, shown
 from authd.config.listening import ListenerSettings, control_listener, listeners, with_default
 from authd.config.logging import logger_options
 from authd.config.nearest import suggestion
+from authd.config.owners import owner_of
 from authd.config.problem import ConfigError, Problem
 from authd.config.rcfile import read_bytes
 from authd.config.setting import Setting, number_between, one_of, text, words
@@ -408,6 +409,12 @@ def _unknown(given: Given, table: Iterable[str], file: Path) -> Iterator[Problem
         # A shell takes it for a variable of its own, and a user who was to be kept out is let in.
         what = "no setting, without effect; it seems to belong to DEFAULTOPTIONS"
         mend = "write all options in one pair of quotes on one line"
+        yield Problem(file, what, mend, given.line, given.name, False)
+        return
+    owner = owner_of(given.name)
+    if owner not in ("", "authdaemonrc"):
+        what = f"a setting of {owner}, without effect here"
+        mend = f"move it to {owner}: the name, a blank, and the value"
         yield Problem(file, what, mend, given.line, given.name, False)
         return
     ours = given.name.startswith("AUTHD_")

@@ -91,6 +91,8 @@ def read_hint(error: OSError, path: Path) -> str:
         return f"{path.parent} is not a directory; name the file's directory with --sysconfdir or AUTHD_SYSCONFDIR"
     if error.errno == errno.EISDIR:
         return "put a file in place of the directory"
+    if error.errno == errno.ELOOP:
+        return "put the file itself in place of the link"
     return process_hint(error) or "let the daemon's user read it"
 
 

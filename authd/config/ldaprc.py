@@ -27,8 +27,12 @@ def _flag(value: str) -> bool:
 
 def _uris(value: str) -> tuple[str, ...]:
     uris = tuple(re.split(r"[\s,]+", value.strip(" ,\t")))
-    if not all(re.match(r"ldap[is]?://", uri) for uri in uris):
-        raise ValueError("expected addresses such as ldap://localhost or ldaps://ldap.example.com")
+    for uri in uris:
+        if not re.match(r"ldap[is]?://", uri):
+            raise ValueError("expected addresses such as ldap://localhost or ldaps://ldap.example.com")
+        if "@" in re.split("[/?]", uri)[2]:
+            # The library can't parse it, and messages would show it.
+            raise ValueError("expected no user and password in an address, which LDAP_BINDDN and LDAP_BINDPW have")
     return uris
 
 
@@ -41,7 +45,7 @@ def _dereferencing(value: str) -> str:
 def _filter(value: str) -> str:
     """Return a filter; Courier puts it into another as it is, and finds no user if that makes no filter."""
     if not value.startswith("("):
-        raise ValueError(f"expected a filter in parentheses, such as ({value})")
+        raise ValueError("expected a filter in parentheses, without quotes, such as (objectClass=mailbox)")
     return _balanced(value)
 
 

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from authd.config.concealed import before_secret
 from authd.config.nearest import nearest
+from authd.config.owners import owner_of
 from authd.config.problem import Problem
 from authd.config.rcfile import Line
 from authd.config.setting import Setting
@@ -109,6 +111,12 @@ def _unknown(
         lost = meant.restricts and meant.name not in given
         what, mend = _slip(line.name, meant)
         yield Problem(file, what, mend, line.number, _shown(line.name, meant, what), fatal=lost)
+    elif owner := _other_owner(line, settings):
+        name = line.name.partition("=")[0]
+        # With a secret's name, the secret itself may be joined to it.
+        shown = name if before_secret(name) == name else ""
+        what, mend = f"a setting of {owner}, without effect here", f"move it to {owner}, in that file's form"
+        yield Problem(file, what, mend, line.number, shown, fatal=False)
     elif _is_stray(line, settings):
         before = lines[place - 1] if place else None
         if before is None or before.name not in settings:
@@ -126,7 +134,14 @@ def _unknown(
 
 def _is_stray(line: Line, settings: Mapping[str, Setting]) -> bool:
     """Tell whether a line is no setting at all, known or unknown, so that it may be the rest of another."""
-    return _meant(line.name, settings) is None and not _NAME.fullmatch(line.name)
+    is_name = _NAME.fullmatch(line.name) or _other_owner(line, settings)
+    return _meant(line.name, settings) is None and not is_name
+
+
+def _other_owner(line: Line, settings: Mapping[str, Setting]) -> str:
+    """Return the name of the other file that a line is for, as the name of its setting tells; empty if there is none."""
+    owner = owner_of(line.name.partition("=")[0])
+    return "" if any(owner_of(name) == owner for name in settings) else owner
 
 
 def _meant(name: str, settings: Mapping[str, Setting]) -> Setting | None:

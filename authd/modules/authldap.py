@@ -18,7 +18,7 @@ from authd.config.watch import WatchedFile
 from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, TemporaryFailure
 from authd.modules.directory import Directory, Found
 from authd.modules.entries import Attributes, Entries
-from authd.modules.hints import settings_hint
+from authd.modules.hints import address_hint, settings_hint
 from authd.modules.inquiry import Ask, Find, Inquiry
 from authd.numbers import unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
@@ -172,10 +172,15 @@ class AuthLdap(Module):
             self.find(b"check", b"no-such-user@check.invalid")
             next(self.enumerate(), None)
         except TemporaryFailure as failure:
-            mend = settings_hint(settings.file.name, failure.detail, {}) or (
-                "start the server, or correct LDAP_URI and the TLS settings"
-                if failure.reason is Reason.UNREACHABLE
-                else "correct LDAP_BINDDN, LDAP_BINDPW, LDAP_BASEDN or the filter"
+            lost = address_hint(settings.uris) if failure.reason is Reason.UNREACHABLE else ""
+            mend = (
+                lost
+                or settings_hint(settings.file.name, failure.detail, {})
+                or (
+                    "start the server, or correct LDAP_URI and the TLS settings"
+                    if failure.reason is Reason.UNREACHABLE
+                    else "correct LDAP_BINDDN, LDAP_BINDPW, LDAP_BASEDN or the filter"
+                )
             )
             yield Problem(settings.file, failure.detail or failure.reason.value, mend)
         else:

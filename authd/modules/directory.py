@@ -204,7 +204,13 @@ class Directory:
             settings = self._settings
             if settings.binds:
                 password = settings.bind_password.encode("utf-8", "surrogateescape")
-                connection.simple_bind_s(settings.bind_dn, password)
+                try:
+                    connection.simple_bind_s(settings.bind_dn, password)
+                except LOST:
+                    raise
+                except ldap.LDAPError as error:
+                    # Else it would look like the user's.
+                    raise TemporaryFailure(Reason.QUERY_FAILED, f"bind for lookups: {described(error)}") from None
             return connection, question(connection)
 
         self._connection, answer = self._ask_on_new(bind_and_ask, keep=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 _NO_HOST = r"Name or service|name resolution|No address|Unknown MySQL server host|\(2005\)"
 
@@ -111,8 +113,9 @@ LDAP: Sequence[tuple[str, str]] = (
         "correct LDAPTLS_CACERT in authdaemonrc, the authority of the server's certificate, which must be valid and for the host "
         "in LDAP_URI",
     ),
+    (r"bind for lookups: Invalid DN", "correct LDAP_BINDDN"),
     (r"Invalid credentials|Inappropriate auth", "correct LDAP_BINDDN or LDAP_BINDPW"),
-    (r"Invalid DN", "correct LDAP_BINDDN or LDAP_BASEDN"),
+    (r"Invalid DN", "correct LDAP_BASEDN"),
     (r"No such object|Referral", "correct LDAP_BASEDN"),
     (
         r"Insufficient access",
@@ -183,6 +186,33 @@ def _opening_hint(path: Path) -> str:
     return (
         f"see to {path} and the files beside it, such as {path.name}-wal, which the daemon's user must be able to read"
     )
+
+
+def address_hint(uris: Sequence[str]) -> str:
+    """Return what to do about the first of the directory's addresses that leads nowhere; empty if all lead somewhere."""
+    return next(filter(None, map(_address_hint, uris)), "")
+
+
+def _address_hint(uri: str) -> str:
+    address = urlsplit(uri)
+    if address.scheme == "ldapi":
+        path = Path(unquote(address.netloc))
+        if address.path.strip("/"):
+            return "write %2F for each / of the socket's path in LDAP_URI, such as ldapi://%2Frun%2Fslapd%2Fldapi"
+        if path == Path():
+            return ""
+        if not os.path.lexists(path):
+            return f"there is no socket {path}; start the server, or correct LDAP_URI"
+        if not os.access(path, os.W_OK, effective_ids=True):
+            return f"let the daemon's user enter {path.parent} and write to {path}"
+        return ""
+    try:
+        if address.hostname:
+            socket.getaddrinfo(address.hostname, None)
+    except (OSError, UnicodeError) as error:
+        words = getattr(error, "strerror", None) or "no name of a host"
+        return f"correct the host {address.hostname} in LDAP_URI ({words})"
+    return ""
 
 
 def settings_hint(file_name: str, detail: str, values: Mapping[str, object]) -> str:

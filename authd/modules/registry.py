@@ -32,6 +32,9 @@ CLASSES = {
 }
 """The class of each, in the file of its name."""
 
+COURIERS_ALONE = ("authcram", "authcustom", "authvchkpw")
+"""Modules that Courier has, or once had, and whose names are not slips of others."""
+
 EXTRAS = {"authldap": "ldap", "authpgsql": "pgsql"}
 """What ``pip install 'authd[…]'`` is told for those whose library not everybody has."""
 
@@ -156,9 +159,15 @@ def _made(name: str, surroundings: Surroundings, file: Path, problems: list[Prob
         return
     kind = module_class(name, file)
     if kind is None:
-        hint = suggestion(name, known_modules())
-        mend = f"{hint}there are {', '.join(known_modules())}"
-        problems.append(Problem(file, f"there is no module {shown(name)}", mend, None, SETTING, fatal=False))
+        there_are = f"there are {', '.join(known_modules())}"
+        if name in COURIERS_ALONE:
+            problem, mend = (
+                f"authd has no module {name}",
+                f"take it out, or ask your own program by authpipe; {there_are}",
+            )
+        else:
+            problem, mend = f"there is no module {shown(name)}", f"{suggestion(name, known_modules())}{there_are}"
+        problems.append(Problem(file, problem, mend, None, SETTING, fatal=False))
         return
     problems += kind.remarks(surroundings.sysconfdir)
     yield kind(surroundings)

@@ -210,7 +210,8 @@ class TestLdap:
         with server:
             wrong: tuple[tuple[dict[str, str | None], str], ...] = (
                 ({"LDAP_BINDPW": "wrong"}, "correct LDAP_BINDDN or LDAP_BINDPW"),
-                ({"LDAP_BINDDN": "no dn"}, "correct LDAP_BINDDN or LDAP_BASEDN"),
+                ({"LDAP_BINDDN": "no dn"}, "correct LDAP_BINDDN"),
+                ({"LDAP_BASEDN": "no dn"}, "correct LDAP_BASEDN"),
                 ({"LDAP_BASEDN": "o=nosuch"}, "correct LDAP_BASEDN"),
                 ({"LDAP_BINDPW": None}, "set LDAP_BINDPW, or LDAP_INITBIND to 0"),
                 ({"LDAP_MAIL": "=login"}, "correct LDAP_MAIL, LDAP_FILTER or LDAP_ENUMERATE_FILTER"),
@@ -226,6 +227,7 @@ class TestLdap:
             )
             for rc, hint in wrong:
                 assert self.check(etc, server.uri, rc)[1] == hint
+            assert self.check(etc, server.uri, {"LDAP_BINDPW": "wrong"})[0] == "bind for lookups: Invalid credentials"
         assert self.check(etc, server.uri, {}) == (
             f"{server.uri}: Can't contact LDAP server",
             "start the server, or correct LDAP_URI",

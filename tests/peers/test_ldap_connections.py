@@ -391,7 +391,7 @@ def test_check_says_what_is_wrong(site: Authd, root: Path) -> None:
         site.run.mkdir()
         for change, said in (
             ({}, "authldap: ready"),
-            ({"LDAP_BINDPW": "wrong"}, f"error: {rc}: Invalid credentials; correct LDAP_BINDDN"),
+            ({"LDAP_BINDPW": "wrong"}, f"error: {rc}: bind for lookups: Invalid credentials; correct LDAP_BINDDN"),
             (
                 {"LDAP_URI": "ldap://localhost:1"},
                 f"error: {rc}: ldap://localhost:1: Can't contact LDAP server; start the server",

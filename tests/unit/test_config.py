@@ -139,6 +139,11 @@ def test_ways_to_write_a_line(line: str, daemons: int) -> None:
         ),
         (MODULE + 'DEFAULTOPTIONS="a=1\nb=2"', {"default_options": b"a=1"}, "2: DEFAULTOPTIONS: cut at the end"),
         (
+            MODULE + "MYSQL_WHERE_CLAUSE='active=1'",
+            {},
+            "2: MYSQL_WHERE_CLAUSE: a setting of authmysqlrc, without effect here; move it to authmysqlrc: the name, a blank,",
+        ),
+        (
             MODULE + "AUTHD_USR=mail",
             {"user": ""},
             "2: AUTHD_USR: unknown setting, without effect; did you mean AUTHD_USER?",
@@ -275,6 +280,13 @@ MYSQL_CRYPT_PWFIELD p
         ("MYSQL_DEFAULTDELIVERY x", "did you mean MYSQL_DEFAULTDELIVERY_FIELD?"),
         ("MYSQL_COLOUR red", "1: MYSQL_COLOUR: unknown setting, without effect; correct the name, or remove the line"),
         ("\ufeff# x\nMYSQL_OPT 0", "1: no setting, without effect; put # before it"),
+        (
+            "MYSQL_OPT 0\nLDAPTLS_CACERT=/ca.pem",
+            "2: LDAPTLS_CACERT: a setting of authdaemonrc, without effect here; move it to authdaemonrc",
+        ),
+        ("MYSQL_OPT\nDEBUG_LOGIN 1", "2: DEBUG_LOGIN: a setting of authdaemonrc, without effect here"),
+        ("LDAP_URI ldap://localhost", "1: LDAP_URI: a setting of authldaprc, without effect here"),
+        ("LDAP_BINDPW hunter2", "authmysqlrc:1: a setting of authldaprc, without effect here"),
     ],
 )
 def test_lines_without_effect_get_a_remark(lines: str, told: str) -> None:

@@ -54,6 +54,11 @@ def _file(directory: Path, **settings: str | None) -> Path:
     ("setting", "value", "said"),
     [
         ("LDAP_URI", "localhost", "LDAP_URI: expected addresses such as ldap://localhost"),
+        (
+            "LDAP_URI",
+            "ldap://cn=x:hunter2@localhost",
+            "LDAP_URI: expected no user and password in an address, which LDAP_BINDDN and LDAP_BINDPW have; correct",
+        ),
         ("LDAP_URI", None, "LDAP_URI: not set; name the server, such as ldap://localhost"),
         ("LDAP_BASEDN", None, "LDAP_BASEDN: not set"),
         ("LDAP_CRYPTPW", None, "LDAP_CRYPTPW: neither this nor LDAP_CLEARPW nor LDAP_AUTHBIND is set"),
@@ -63,7 +68,11 @@ def _file(directory: Path, **settings: str | None) -> Path:
         ("LDAP_DEREF", "maybe", "LDAP_DEREF: expected one of never, searching, finding, always; correct"),
         ("LDAP_GLOB_UID", "no-such-user", "LDAP_GLOB_UID: expected the number or name of a user"),
         ("LDAP_GLOB_GID", "no-such-group", "LDAP_GLOB_GID: expected the number or name of a group"),
-        ("LDAP_FILTER", "x=1", "LDAP_FILTER: expected a filter in parentheses, such as (x=1); correct"),
+        (
+            "LDAP_FILTER",
+            "x=1",
+            "LDAP_FILTER: expected a filter in parentheses, without quotes, such as (objectClass=mailbox); correct",
+        ),
         ("LDAP_FILTER", "(x=1", "LDAP_FILTER: expected as many ) as (, and"),
         ("LDAP_FILTER", "(x=1))(", "LDAP_FILTER: expected as many ) as (, and"),
         ("LDAP_FILTER", "", "LDAP_FILTER: has no value, and without one it would restrict nothing"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from authd.config.hints import connect_hint, described, read_hint, write_hint
-from authd.modules.hints import settings_hint
+from authd.modules.hints import address_hint, settings_hint
 from authd.modules.sqlnames import advice_on_column
 
 
@@ -136,3 +137,20 @@ def test_a_text_in_double_quotes_is_told() -> None:
     columns = {"mailbox": ["mail", "home"]}
     assert advice_on_column("/var/mail", columns).startswith("write a text in single quotes")
     assert advice_on_column("mial", columns).startswith("did you mean mail?")
+
+
+def test_a_loop_of_links_is_not_for_its_rights() -> None:
+    assert read_hint(OSError(errno.ELOOP, "said"), Path("/x")) == "put the file itself in place of the link"
+
+
+def test_the_address_of_a_directory_that_leads_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "ldapi"
+    assert address_hint([f"ldapi://{quote(str(file), safe='')}"]).startswith(
+        f"there is no socket {file}; start the ser"
+    )
+    file.touch()
+    assert (
+        address_hint([f"ldapi://{quote(str(file), safe='')}", "ldapi:///", "ldap://127.0.0.1:1", "ldap://[::1]"]) == ""
+    )
+    assert address_hint([f"ldapi://{file}"]).startswith("write %2F for each / of the socket's path in LDAP_URI")
+    assert address_hint(["ldap://localhost", f"ldaps://{'x' * 64}.example"]).startswith("correct the host xxx")

@@ -200,6 +200,10 @@ def test_unknown_modules_are_left_out_and_told() -> None:
     with pytest.raises(UnknownModules):
         make_modules(["authmysq"], surroundings(told))
     assert "there is no module authmysq; did you mean authmysql? there are" in told[0]
+    told.clear()
+    with pytest.raises(UnknownModules):
+        make_modules(["authvchkpw"], surroundings(told))
+    assert "authd has no module authvchkpw; take it out, or ask your own program by authpipe; there are" in told[0]
 
 
 LIBRARIES = {"authldap": "ldap", "authpgsql": "psycopg"}
