@@ -26,6 +26,7 @@ from authd.modules.proving import Prover
 from authd.modules.sqltext import Parameter, Syntax, shown, unknown_variables
 from authd.modules.statements import (
     CHPASS_VARIABLES,
+    ENUMERATE_VARIABLES,
     LOOKUP_VARIABLES,
     Clause,
     Prepared,
@@ -109,12 +110,12 @@ class SqlModule(Module):
         problems = leftovers(lines, cls.settings_table, file)
         for line in lines:
             if line.name.endswith("_CLAUSE"):
-                known = CHPASS_VARIABLES if line.name.endswith("CHPASS_CLAUSE") else LOOKUP_VARIABLES
+                known = _VARIABLES.get(line.name.partition("_")[2], LOOKUP_VARIABLES)
                 problems += [
                     Problem(
                         file,
                         f"$({name}) stands for nothing here",
-                        f"use one of {', '.join(known)}",
+                        f"use {'one of ' if known[1:] else ''}{', '.join(known)}",
                         line.number,
                         line.name,
                         fatal=False,
@@ -408,6 +409,10 @@ class SqlModule(Module):
     def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:
         if self._surroundings.trace is not None:
             self._surroundings.trace(f"SQL {kind}: {shown(statement.parts, values)}")
+
+
+_VARIABLES = {"ENUMERATE_CLAUSE": ENUMERATE_VARIABLES, "CHPASS_CLAUSE": CHPASS_VARIABLES}
+"""What stands for something in a clause that is not for a lookup."""
 
 
 class HomelessLogins(SqlModule):

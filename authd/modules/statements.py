@@ -12,6 +12,7 @@ from authd.modules.base import SAMPLE
 from authd.modules.sqltext import ClauseError, Parameter, Statement, Syntax, refuse_parameters, render, substitute
 
 LOOKUP_VARIABLES = ("local_part", "domain", "service")
+ENUMERATE_VARIABLES = ("service",)
 CHPASS_VARIABLES = ("local_part", "domain", "newpass", "newpass_crypt")
 """A password change has no service in Courier's clause."""
 
@@ -152,7 +153,7 @@ class Statements:
             self.select = self._query(settings.maildir_field)
             self.delivery = self._query(settings.delivery_field)
         self.enumerate = self._prepared(
-            self._clause("ENUMERATE", settings.enumerate_clause, LOOKUP_VARIABLES) or self._default_enumerate()
+            self._clause("ENUMERATE", settings.enumerate_clause, ENUMERATE_VARIABLES) or self._default_enumerate()
         )
         self.chpass = self._prepared(
             self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()

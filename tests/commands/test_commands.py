@@ -218,7 +218,11 @@ class TestCheck:
     def test_unknown_modules_and_variables(self, site: Authd) -> None:
         write_authdaemonrc(site.etc, site.run, "authsqlite authnone", AUTHD_COLOUR="x", LOGGEROPTS="-droproot")
         rc = site.etc / "authsqliterc"
-        rc.write_text(changed(rc.read_text(), SQLITE_CHPASS_CLAUSE="UPDATE mailbox SET clearpwd='$(newpas)'"))
+        clauses = {
+            "SQLITE_CHPASS_CLAUSE": "UPDATE mailbox SET clearpwd='$(newpas)'",
+            "SQLITE_ENUMERATE_CLAUSE": "SELECT username,1,1,'/',1,1 FROM mailbox WHERE username LIKE '%@$(domain)'",
+        }
+        rc.write_text(changed(rc.read_text(), **clauses))
         code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
         assert code == 0
         assert "authmodulelist: there is no module authnone; there are authldap, authmysql, authpam, " in said
@@ -228,6 +232,7 @@ class TestCheck:
             "SQLITE_CHPASS_CLAUSE: $(newpas) stands for nothing here; use one of local_part, domain, newpass, newpass_crypt"
             in said
         )
+        assert "SQLITE_ENUMERATE_CLAUSE: $(domain) stands for nothing here; use service" in said
 
     @pytest.mark.parametrize(("name", "content"), [("authdaemonrc", "nonsense\n"), ("authsqliterc", "nonsense\n")])
     def test_broken_files(self, site: Authd, name: str, content: str) -> None:

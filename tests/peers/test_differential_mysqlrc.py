@@ -350,6 +350,15 @@ class TestDeliberateDifferences:
         assert b"QUOTA=new" in authd
         assert b"QUOTA=new" not in courier
 
+    @pytest.mark.parametrize("name", ["local_part", "domain"])
+    def test_an_enumeration_has_no_user(self, pair: Pair, rc: str, name: str) -> None:
+        clause = LIST.replace("LIKE 'n%'", f"LIKE 'n%' AND '$({name})'=''")
+        edit(pair.etc / "authmysqlrc", changed(rc, MYSQL_ENUMERATE_CLAUSE=clause))
+        courier, authd = pair.ask(ENUMERATE)
+        assert b"@example.org" not in courier
+        assert b"\nnegative@example.org\t" in authd
+        assert authd.endswith(b"\n.\n")
+
     @pytest.mark.parametrize("name", ["MYSQL_PORT", "MYSQL_OPT"])
     def test_numbers_have_a_default(self, pair: Pair, rc: str, name: str) -> None:
         edit(pair.etc / "authmysqlrc", changed(rc, MYSQL_QUOTA_FIELD="'new'", **{name: None}))

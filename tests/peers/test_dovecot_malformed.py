@@ -232,6 +232,12 @@ class TestDeliberateDifferences:
         assert by_dovecot(dovecot.root / "run" / "auth-legacy", said, 1) == ([b"OK 1"], False)
         assert by_authd(said) == ([b"FAIL 1"], False)
 
+    @pytest.mark.parametrize("written", [b" %b", b"%b\r"])
+    def test_blanks_in_base64(self, dovecot: Dovecot, written: bytes) -> None:
+        said = b"VERSION\t1\t0\nCPID\t%d\nAUTH\t1\tPLAIN\tservice=smtp\tresp=%b\n" % (next(PIDS), written % PLAIN)
+        assert by_dovecot(dovecot.root / "run" / "auth-legacy", said, 1) == ([b"OK 1"], False)
+        assert by_authd(said) == ([b"FAIL 1 code=invalid_base64"], False)
+
     def test_a_mechanism_that_is_not_offered(self, dovecot: Dovecot) -> None:
         said = b"VERSION\t1\t0\nCPID\t%d\nAUTH\t1\tXX\t%b\n" % (next(PIDS), GOOD)
         assert by_dovecot(dovecot.root / "run" / "auth-legacy", said, 1) == ([], True)
