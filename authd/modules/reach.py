@@ -27,7 +27,7 @@ def out_of_reach(needs: Iterable[tuple[Path, int]]) -> Iterator[Problem]:
 
 
 def fifo_in(files: Iterable[tuple[str, str]]) -> str:
-    """Return what is wrong with the first of `files` that is a FIFO; empty if none is.
+    """Return what is wrong with the first of `files` that is a FIFO or a directory with one in it; empty if none is.
 
     A library that opens one waits for the other end, without a limit.
 
@@ -35,8 +35,20 @@ def fifo_in(files: Iterable[tuple[str, str]]) -> str:
     """
     for name, path in files:
         with suppress(OSError):
-            if stat.S_ISFIFO(Path(path).stat().st_mode):
-                return f"{name}: {path}: a FIFO, where a file is wanted"
+            mode = Path(path).stat().st_mode
+            found = path if stat.S_ISFIFO(mode) else _fifo_below(path) if stat.S_ISDIR(mode) else ""
+            if found:
+                return f"{name}: {found}: a FIFO, where a file is wanted"
+    return ""
+
+
+def _fifo_below(directory: str) -> str:
+    """Return the path of a FIFO in a directory; empty if there is none."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if not entry.is_file() and stat.S_ISFIFO(entry.stat().st_mode):
+                    return entry.path
     return ""
 
 

@@ -52,6 +52,20 @@ def test_mysql(root: Path, authority: Authority, fifo: str, driver: str) -> None
     _is_told(root / "etc", f"MYSQL_SSL_{fifo}", "not a regular file")
 
 
+@pytest.mark.parametrize("driver", ["pymysql", "mysqlclient"])
+def test_a_directory_of_authorities(root: Path, driver: str) -> None:
+    """OpenSSL opens what has the name of a certificate's hash, in the midst of a handshake."""
+    os.mkfifo(root / "fifo", 0o600)
+    authorities = root / "authorities"
+    authorities.mkdir()
+    (authorities / "0a1b2c3d.0").symlink_to(root / "fifo")
+    where = {"MYSQL_SOCKET": None, "MYSQL_SERVER": "127.0.0.1", "MYSQL_PORT": "1", "MYSQL_SSL_CAPATH": str(authorities)}
+    write_authdaemonrc(root / "etc", root / "run", daemons="1", AUTHD_MYSQL_DRIVER=driver)
+    (root / "etc/authmysqlrc").write_text(changed(mysqlrc(root / "socket"), **where))
+    code, said, _ = run_command("authd", "check", "--sysconfdir", str(root / "etc"))
+    assert (code, f"MYSQL_SSL_CAPATH: {authorities}/0a1b2c3d.0: a FIFO, where a file is wanted" in said) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("named", "parameters", "variables"),
     [
@@ -60,6 +74,7 @@ def test_mysql(root: Path, authority: Authority, fifo: str, driver: str) -> None
         ("sslcert", "sslcert={fifo} sslkey=/nonexistent", {}),
         ("sslkey", "sslcert=/nonexistent sslkey={fifo}", {}),
         ("sslcrl", "sslcrl={fifo}", {}),
+        ("sslcrldir", "sslcrldir={root}", {}),
         ("sslrootcert", "", {"PGSSLROOTCERT": "{fifo}"}),
         ("PGSERVICEFILE", "service=mail", {"PGSERVICEFILE": "{fifo}"}),
         ("PGSERVICEFILE", "", {"PGSERVICE": "mail", "PGSERVICEFILE": "{fifo}"}),
@@ -72,7 +87,7 @@ def test_pgsql(root: Path, named: str, parameters: str, variables: dict[str, str
     (root / "services").write_text(f"[rooted]\n  sslrootcert={root}/fifo\n[mail]\n# {root}\npassfile={root}/fifo\n")
     filled = {name: value.format(fifo=root / "fifo", services=root / "services") for name, value in variables.items()}
     write_authdaemonrc(root / "etc", root / "run", "authpgsql", daemons="1", **filled)
-    connection = f"host=127.0.0.1 port=1 user=nobody {parameters.format(fifo=root / 'fifo')}"
+    connection = "host=127.0.0.1 port=1 user=nobody " + parameters.format(fifo=root / "fifo", root=root)
     (root / "run").mkdir()
     (root / "etc/authpgsqlrc").write_text(
         f"PGSQL_CONNECTION {connection}\nPGSQL_USER_TABLE mailbox\nPGSQL_CRYPT_PWFIELD password\n"
