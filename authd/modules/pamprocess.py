@@ -176,6 +176,8 @@ class _Process:
 
 def _serve(descriptor: int, timeout: float) -> None:
     """Answer checks until there are no more; the whole life of a process."""
+    # PAM's modules load libraries that read files of the working directory, as libldap does.
+    os.chdir("/")
     # Clients must not be kept waiting by a descriptor of theirs that lives on here.
     os.dup2(descriptor, 3)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))

@@ -18,6 +18,7 @@ from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError, Problem
 from authd.modules.base import Module, Surroundings
 from authd.modules.missing import Missing, missing
+from authd.workdir import working_directory
 
 CLASSES = {
     "authldap": "AuthLdap",
@@ -79,13 +80,16 @@ def module_class(name: str, file: Path) -> type[Module] | None:
     :raises ConfigError: if it can't be loaded.
     """
     try:
-        if name in CLASSES:
-            found = getattr(import_module(f"authd.modules.{name}"), CLASSES[name])
-        else:
-            point = next(iter(entry_points(group=GROUP, name=name)), None)
-            if point is None:
-                return None
-            found = point.load()
+        # libldap reads the file ldaprc of the working directory when it is loaded (ldap.conf(5)).  Whose that is, is not known,
+        # and it could say that certificates are not verified.
+        with working_directory("/"):
+            if name in CLASSES:
+                found = getattr(import_module(f"authd.modules.{name}"), CLASSES[name])
+            else:
+                point = next(iter(entry_points(group=GROUP, name=name)), None)
+                if point is None:
+                    return None
+                found = point.load()
     except Exception as error:
         raise ConfigError(_not_loaded(name, file, error)) from error
     if not (isinstance(found, type) and issubclass(found, Module)):

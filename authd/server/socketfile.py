@@ -10,8 +10,6 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from authd.config.hints import SOCKET_PATH_BYTES
@@ -27,6 +25,7 @@ from authd.server.directory import (
     rename,
     status_of,
 )
+from authd.workdir import working_directory
 
 PROBE_SECONDS = 5.0
 """How long a daemon may take to answer before it counts as not answering."""
@@ -35,27 +34,12 @@ ATTEMPTS = 5
 """Times that a name is looked at anew because it has become another file meanwhile."""
 
 
-@contextmanager
-def working_directory(directory: int) -> Iterator[None]:
-    """Make `directory` the working directory: ``bind(2)`` and ``connect(2)`` have no other way to begin at a descriptor."""
-    try:
-        before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        # The command was started where its user may not be.
-        before = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fchdir(directory)
-        yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
-
-
 def probe(directory: int, name: str) -> str:
     """Return why the socket `name` can't be replaced; empty if no process listens on it.
 
     :raises FileNotFoundError: if it has gone.
     """
+    # connect(2), as bind(2), has no other way to begin at a descriptor.
     with socket.socket(socket.AF_UNIX) as client, working_directory(directory):
         client.settimeout(PROBE_SECONDS)
         try:

@@ -144,6 +144,19 @@ def test_a_server_that_can_be_anybody_is_none(
         assert "result=tempfail module=authldap" in site.logged()
 
 
+def test_no_file_of_the_working_directory_is_read(
+    site: Authd, authority: Authority, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libldap's ``ldaprc`` could have been put there by anyone; see ldap.conf(5)."""
+    (root / "planted").mkdir()
+    (root / "planted/ldaprc").write_text("TLS_REQCERT never\n")
+    monkeypatch.chdir(root / "planted")
+    with _server(root / "server", authority, "ldaps") as server:
+        _start(site, server.uri, {})
+        assert exchange(site.socket, LOOKUP) == b""
+        assert run_command("authd", "check", "--sysconfdir", str(site.etc))[0] == 1
+
+
 def test_starttls_that_fails_is_not_done_without(site: Authd, root: Path) -> None:
     with _server(root / "server") as server:
         _start(site, server.uri, {"LDAP_TLS": "1"})
