@@ -134,15 +134,9 @@ def _danger(listener: ListenerSettings) -> str:
 def _reaches(listener: ListenerSettings, patient: Patient, entered: Path | None = None) -> bool:
     """Tell whether the modes let `patient` use a listener; a chroot does not count, since a group holds outside of it too.
 
-    A socket that is not there now has the mode and group that it is to get.
+    A socket that is not there now, or out of sight, has the mode and group that it is to get.
     """
-    try:
-        ways = all(
-            directory == entered or _may(directory.stat(), patient, stat.S_IXOTH) for directory in listener.path.parents
-        )
-    except OSError:
-        return False
-    if not ways:
+    if not all(directory == entered or _may_enter(directory, patient) for directory in listener.path.parents):
         return False
     try:
         return _may(listener.path.stat(), patient, stat.S_IWOTH)
@@ -150,6 +144,16 @@ def _reaches(listener: ListenerSettings, patient: Patient, entered: Path | None 
         return bool(listener.mode & stat.S_IWOTH) or (
             bool(listener.mode & stat.S_IWGRP) and listener.group in [group_name(gid) for gid in patient.groups]
         )
+
+
+def _may_enter(directory: Path, patient: Patient) -> bool:
+    """Tell whether `patient` may enter a directory; one that is out of sight counts as open."""
+    try:
+        return _may(directory.stat(), patient, stat.S_IXOTH)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _readable_secret(settings: DaemonSettings, gid: int, patient: Patient) -> str:

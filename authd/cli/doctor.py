@@ -36,10 +36,13 @@ class Choice:
         """
         if self.socket is None and self.protocol is None:
             return [one for one in settings.listeners if one.protocol != "control"]
+        # As it is seen from here, or as it is written in AUTHD_LISTEN.
+        paths = [] if self.socket is None else [Path(self.socket), settings.directory.path / self.socket]
         chosen = [
             one
             for one in settings.listeners
-            if self.protocol in (None, one.protocol) and (self.socket is None or _same(Path(self.socket), one.path))
+            if self.protocol in (None, one.protocol)
+            and (self.socket is None or any(_same(path, one.path) for path in paths))
         ]
         if not chosen:
             there = " ".join(f"{one.protocol}:{one.path}" for one in settings.listeners)
@@ -103,7 +106,8 @@ def _patient(user: str | None, chroot: str | None) -> Patient:
     try:
         account = pwd.getpwuid(os.geteuid()) if user is None else pwd.getpwnam(user)
     except KeyError:
-        raise DoctorError(f"there is no user {user or os.geteuid()}; name one that mail programs run as") from None
+        named = f"user {os.geteuid()}" if user is None else f"user {user}" if user else "user without a name"
+        raise DoctorError(f"there is no {named}; name one that mail programs run as") from None
     if os.geteuid() not in (0, account.pw_uid) or (chroot is not None and os.geteuid() != 0):
         raise DoctorError("only root can find out what another user, or one in a chroot, can reach; run it as root")
     root = Path(os.path.realpath(chroot)) if chroot is not None else None

@@ -44,6 +44,7 @@ class Database:
     :param notice: writes one line to the log.
     :param has_unread: tells, without waiting, whether a connection has bytes that no statement asked for.
     :param proof: a marked statement without parameters, run after each that is not marked; ``None`` to take answers as they come.
+    :param file: the database's file, where it is one, which SQLite's own words do not name.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Database:
         notice: Callable[[str], None],
         has_unread: Callable[[Any], bool] = lambda connection: False,
         proof: Prepared | None = None,
+        file: str = "",
     ) -> None:
         self._connect = connect
+        self._file = file
         self._dialect = dialect
         self._errors: type[Exception] = dialect.loaded_dbapi.Error
         self._timeout = timeout
@@ -167,7 +170,8 @@ class Database:
 
     def _described(self, error: Exception) -> str:
         if isinstance(error, (self._errors, StrayAnswer, OSError)):
-            return server_message(error)
+            said = server_message(error)
+            return f"{self._file}: {said}" if self._file and _ABOUT_FILE.search(said) else said
         # Its text may quote what was read.
         return f"the answer can't be read: {type(error).__name__}"
 
@@ -179,13 +183,16 @@ class Database:
             self._connection = self._connect()
         except TemporaryFailure:
             raise
-        except (self._errors, OSError, RuntimeError) as error:
+        except RuntimeError as error:
             raise TemporaryFailure(Reason.UNREACHABLE, server_message(error)) from None
         except Exception as error:
             raise TemporaryFailure(Reason.UNREACHABLE, self._described(error)) from None
         return self._connection, True
 
 
+_UNUSABLE_VALUE = re.compile(r'(invalid [\w ]*(?:value|number):? )"[^"]*"')
+_ABOUT_FILE = re.compile(r"unable to open|locked|readonly|disk|not a database|malformed")
+"""Words of SQLite about the file, and not about a statement."""
 _MYSQL_NAMES = frozenset({1044, 1054, 1142, 1143, 1146, 1205, 1213, 1288, 1290, 1305, 1348, 1356, 1370, 1792})
 _PGSQL_NAMES = frozenset({"25006", "42501", "42703", "42P01", "42883", "55000", "0A000"})
 
@@ -216,4 +223,5 @@ def _words_of(error: BaseException) -> str:
         return f"{primary} ({error.sqlstate})"  # type: ignore[attr-defined]
     if len(error.args) == 2 and isinstance(error.args[0], int):
         return f"{error.args[1]} ({error.args[0]})"
-    return " ".join(str(error).split())
+    # What libpq can't use as one option's value may be another's.
+    return _UNUSABLE_VALUE.sub(r'\1"..."', " ".join(str(error).split()))

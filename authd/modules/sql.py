@@ -404,6 +404,7 @@ class SqlModule(Module):
             surroundings.notice,
             self.has_unread,
             proof(self.syntax),
+            settings.values.get("SQLITE_DATABASE", ""),
         )
 
     def _trace(self, kind: str, statement: Prepared, values: Mapping[str, Any]) -> None:

@@ -113,7 +113,7 @@ def advice_on_column(missing: str, columns: Mapping[str, Sequence[str]]) -> str:
 def advice_on_table(missing: str, tables: Sequence[str]) -> str:
     """Return what to do about a table that there is not."""
     if not tables:
-        return "create the table, or let the database user read it"
+        return "create the table, or let the database user read it, or name another database"
     return f"{_nearest(missing, tables) or 'name a table that there is; '}there are {_listed(tables)}"
 
 

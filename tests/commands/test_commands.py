@@ -50,11 +50,16 @@ def test_authtest_explains_what_the_database_says(site: Authd) -> None:
             "result: tempfail: the client gets no reply, and takes it for a temporary failure",
         ],
     )
+    (site.etc / "junk").write_text("no database" * 100)
+    rc.write_text(changed(rc.read_text(), SQLITE_QUOTA_FIELD="quota", SQLITE_DATABASE=str(site.etc / "junk")))
+    assert explain(site, "user@example.org")[1][0] == (
+        f"authsqlite: tempfail: query failed: {site.etc / 'junk'}: file is not a database"
+    )
     rc.write_text(changed(rc.read_text(), SQLITE_DATABASE="/nonexistent"))
     assert explain(site, "user@example.org") == (
         1,
         [
-            "authsqlite: tempfail: database unreachable: unable to open database file",
+            "authsqlite: tempfail: database unreachable: /nonexistent: unable to open database file",
             "result: tempfail: the client gets no reply, and takes it for a temporary failure",
         ],
     )

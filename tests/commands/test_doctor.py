@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
-from tests.support.daemon import Authd, run_command
+from tests.support.daemon import Authd, command, run_command
 from tests.support.site import USER, make_site
 
 
@@ -108,6 +108,7 @@ def test_no_daemon(patient: Authd) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
+        (("--as", ""), "there is no user without a name; name one that mail programs run as"),
         (("--as", "nobody-at-all"), "there is no user nobody-at-all; name one that mail programs run as"),
         (("--chroot", "/nonexistent"), "/nonexistent: not a directory; name the one that the programs are locked into"),
     ],
@@ -155,6 +156,8 @@ class TestChoice:
         assert (
             run_command("authd", "--socket", other, "--sysconfdir", str(patient.etc), "doctor", "--as=nobody")[0] == 0
         )
+        # As AUTHD_LISTEN has it.
+        assert doctor(patient, "--socket", "mux") == (0, ["saslauthd:/run/mux: root can reach it"])
 
     def test_a_protocol(self, patient: Authd) -> None:
         status, said = doctor(patient, "--protocol", "saslauthd")
@@ -197,6 +200,19 @@ class TestAdvice:
             "nogroup /authd-nobody (at each boot, by tmpfiles.d), and add saslauthd:/authd-nobody/mux,mode=0660,"
             "group=nogroup to AUTHD_LISTEN in authdaemonrc, and restart the daemon"
         )
+
+    def test_a_socket_that_the_asking_user_can_not_see(self, root: Path) -> None:
+        require("setpriv")
+        (root / "run" / "sub").mkdir(parents=True)
+        with make_site(root, AUTHD_LISTEN="saslauthd:mux dovecot-userdb:sub/du,mode=0666") as daemon:
+            shutil.chown(daemon.run, "root", "mail")
+            daemon.run.chmod(0o750)
+            nobody = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--")
+            words = ("doctor", "--sysconfdir", str(daemon.etc), "--protocol", "authdaemond")
+            said = subprocess.run(
+                [*nobody, command("authd"), *words], stdout=subprocess.PIPE, text=True, check=False
+            ).stdout
+        assert f"do not join the group mail, which also opens dovecot-userdb:{daemon.run}/sub/du" in said
 
     def test_the_advice_opens_that_socket_alone(self, patient: Authd) -> None:
         """The advice is followed to the letter."""
