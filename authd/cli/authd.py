@@ -9,12 +9,16 @@ from collections.abc import Sequence
 
 from authd.cli.common import FAILED, choice, command, complain, option_parser
 from authd.config.listening import DEFAULT_MODES
+from authd.config.nearest import suggestion
 from authd.config.problem import ConfigError
 
 COMMANDS = ("check", "doctor", "cache", "deliver")
 
 VALUED = ("--sysconfdir", "--socket", "--protocol", "--as", "--chroot")
 """The options, each of which has a value."""
+
+_OWN = ("-h", "--help", "--version")
+"""The options that need no command."""
 
 
 @command("authd")
@@ -28,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choice(None, COMMANDS, parser)
     if not words[0].startswith("-"):
         choice(words[0], COMMANDS, parser)
+    elif words[0] not in _OWN and words[1:]:
+        # Its value would be taken for the command.
+        hint = suggestion(words[0].partition("=")[0], (*VALUED, *_OWN))
+        parser.error(f"unrecognized arguments: {words[0]}{f'; {hint.rstrip()}' if hint else ''}")
     options = parser.parse_args(words)
     # Each has its own needs: what asks the daemon alone must not wait for database drivers to load.
     try:

@@ -106,6 +106,8 @@ def test_odd_words_never_end_in_a_traceback(idle: Path, name: str, words: list[s
             ["authdaemond", "statsu"],
             "authdaemond: error: unknown command statsu; did you mean status? use start, stop, restart, reload or status",
         ),
+        (["authd", "--sysconfdi", "/x", "check"], "unrecognized arguments: --sysconfdi; did you mean --sysconfdir?"),
+        (["authd", "--sysconfdi=/x", "check"], "unrecognized arguments: --sysconfdi=/x; did you mean --sysconfdir?"),
     ],
     ids=" ".join,
 )
