@@ -6,6 +6,7 @@ Nothing here knows of modules: most commands only talk to the daemon, and loadin
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import io
 import os
@@ -27,6 +28,8 @@ FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
 """Exit statuses of a command that was interrupted, or whose output is read no further, as a shell has them."""
+
+_TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -53,7 +56,9 @@ def command(name: str) -> Callable[[Main], Callable[..., int]]:
                 return INTERRUPTED
             except OSError as error:
                 _discard_output()
-                complain(f"{error.filename or name}: {reason(error)}{_and(process_hint(error))}")
+                # Files have names; what has none and takes no more is what the command prints to.
+                place = error.filename or ("standard output" if error.errno in _TAKES_NO_MORE else name)
+                complain(f"{place}: {reason(error)}{_and(process_hint(error))}")
             except Exception as error:
                 # The text of an exception that was not foreseen may quote anything, a password too.
                 complain(f"{name}: unexpected {type(error).__name__} at {_origin(error)}; a defect, please report it")

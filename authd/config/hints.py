@@ -74,6 +74,8 @@ def process_hint(error: OSError) -> str:
     """Return what to do where a limit of the process or the machine was reached; empty for other errors."""
     if error.errno in _TOO_MANY_FILES:
         return "raise the limit of open files: ulimit -n, or LimitNOFILE= in the unit"
+    if error.errno == errno.EFBIG:
+        return "raise the limit of a file's size: ulimit -f, or LimitFSIZE= in the unit"
     if error.errno in _NO_PROCESS:
         return "free memory, or raise the limit of processes: ulimit -u, or TasksMax= in the unit"
     return ""

@@ -39,7 +39,8 @@ class WatchedFile(Generic[T]):
         try:
             self.value = self._load(self._file)
         except ConfigError as error:
-            self._report(f"{error} (the settings before the edit stay in force)")
+            before = "of before" if stamp is None else "before the edit"
+            self._report(f"{error} (the settings {before} stay in force)")
             return False
         return True
 

@@ -23,9 +23,11 @@ from authd.passwords.hmacstate import DIGESTS, HmacUnavailable, hmac_state, veri
 from authd.userdb.build import build, data_file, shadow_file
 from authd.userdb.gdbm import Gdbm, GdbmError
 from authd.userdb.record import NEEDED, Fields, is_damaged, is_damaged_secret, parse_fields
-from authd.userdb.source import SourceError, edit
+from authd.userdb.source import SourceError, edit, files_of
 
 SYSTEM = b"systempw"
+
+_DAMAGED_MEND = "run makeuserdb, and if that does not help, see to the fields of its line in userdb"
 
 
 @dataclass(slots=True)
@@ -138,22 +140,49 @@ class AuthUserdb(Module):
         if not self._data.file.exists():
             yield Problem(self._data.file, "is not there, so that there is no account", "run makeuserdb", fatal=False)
             return
+        if not self._shadow.file.exists():
+            problem = "is not there, so that no account has a password"
+            yield Problem(self._shadow.file, problem, "run makeuserdb", fatal=False)
+        if self._is_edited():
+            problem = f"was edited since makeuserdb made {self._data.file.name}, and the edit is not in force"
+            yield Problem(self._source, problem, "run makeuserdb", fatal=False)
         for data in (self._data, self._shadow):
             try:
-                for user in list(data):
-                    data.get(user)
+                records = [(user, data.get(user) or b"") for user in list(data)]
+                if data is self._data:
+                    yield from self._without_needed(records)
             except TemporaryFailure as failure:
                 problem = failure.detail.removeprefix(f"{data.file}: ")
                 mend = "run makeuserdb"
-                if problem.endswith(mend):
-                    problem = problem.removesuffix(mend).rstrip("; ")
-                elif problem == os.strerror(errno.EACCES):
+                for told in (_DAMAGED_MEND, mend):
+                    if problem.endswith(f"; {told}"):
+                        problem, mend = problem.removesuffix(f"; {told}"), told
+                if problem == os.strerror(errno.EACCES):
                     mend = "let the daemon's user read it"
                 yield Problem(data.file, problem, mend)
 
     def close(self) -> None:
         self._data.close()
         self._shadow.close()
+
+    def _is_edited(self) -> bool:
+        """Tell whether the text is newer than what makeuserdb made of it, as far as this user may see that."""
+        try:
+            edited = max((file.stat().st_mtime_ns for file in files_of(self._source)), default=0)
+            return edited > self._data.file.stat().st_mtime_ns
+        except OSError:
+            return False
+
+    def _without_needed(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[Problem]:
+        """Yield a remark if there are records that are no accounts, as with Courier."""
+        # `1000=` leads from a uid to a name.
+        users = [
+            user for user, text in records if not user.endswith(b"=") and not set(NEEDED) <= set(parse_fields(text))
+        ]
+        if users:
+            more = f" and {len(users) - 1} more" if users[1:] else ""
+            problem = f"{users[0].decode('utf-8', 'backslashreplace')}{more}: no account without uid, gid and home"
+            yield Problem(self._data.file, problem, "add them in userdb, and run makeuserdb", fatal=False)
 
     def _secrets_of(self, user: bytes) -> Fields:
         return parse_fields(self._shadow.get(user) or b"")
@@ -232,7 +261,7 @@ class _DataFile:
         with self._told():
             value = current.get(key)
         if value is not None and self._is_damaged(key, value):
-            raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: damaged record; run makeuserdb")
+            raise TemporaryFailure(Reason.UNREACHABLE, f"{self.file}: damaged record; {_DAMAGED_MEND}")
         return value
 
     def __iter__(self) -> Iterator[bytes]:

@@ -128,11 +128,10 @@ def check_writable(path: Path) -> None:
     """
     with opened_directory(path) as directory:
         system = os.fstatvfs(directory)
-        here = f"/proc/self/fd/{directory}"
         code = 0
         if system.f_flag & os.ST_RDONLY:
             code = errno.EROFS
-        elif not os.access(here, os.W_OK | os.X_OK, effective_ids=True):
+        elif not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
             code = errno.EACCES
         elif (system.f_blocks and not system.f_bfree) or (system.f_files and not system.f_ffree):
             code = errno.ENOSPC

@@ -62,7 +62,8 @@ class Listener:
                 # While the socket is open, no other file can have its inode.
                 remove(directory, path.name, self.identity)
         except (ListenError, OSError) as error:
-            LOGGER.warning("%s: stays, no process listens on it, and the next start replaces it: %s", path, error)
+            words = reason(error) if isinstance(error, OSError) else str(error)
+            LOGGER.warning("%s: stays, no process listens on it, and the next start replaces it: %s", path, words)
 
 
 def open_listeners(

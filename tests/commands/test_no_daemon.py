@@ -188,6 +188,11 @@ class TestStart:
         assert run_command("authdaemond", "status", "--sysconfdir", str(site.etc))[0] == 0
 
 
+def test_standard_output_is_named() -> None:
+    code, _, complaint = run(command("authtest"), "--help", shell='exec "$@" >/dev/full')
+    assert (code, complaint) == (1, "standard output: No space left on device\n")
+
+
 class TestTheUserdb:
     def test_a_full_disk(self, tmp_path: Path) -> None:
         require("unshare")

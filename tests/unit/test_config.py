@@ -549,6 +549,7 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_is_told_once(tmp_path: P
     file.unlink()
     assert not watched.refresh()
     assert len(told) == 2
+    assert told[1].endswith("(the settings of before stay in force)")
     assert watched.value.values["MYSQL_PORT"] == 3307
 
 

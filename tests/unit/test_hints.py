@@ -154,3 +154,10 @@ def test_the_address_of_a_directory_that_leads_nowhere(tmp_path: Path) -> None:
     )
     assert address_hint([f"ldapi://{file}"]).startswith("write %2F for each / of the socket's path in LDAP_URI")
     assert address_hint(["ldap://localhost", f"ldaps://{'x' * 64}.example"]).startswith("correct the host xxx")
+
+
+def test_a_limit_of_a_files_size_is_told() -> None:
+    error = OSError(errno.EFBIG, "said")
+    assert write_hint(error, Path("/run/x/pid"), "authdaemonvar").startswith(
+        "raise the limit of a file's size: ulimit -f"
+    )

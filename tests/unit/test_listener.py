@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from authd.config.listening import ListenerSettings, default_listener
+from authd.server.directory import check_writable
 from authd.server.listener import ListenError, answers, listen, occupied, open_listeners
 from authd.server.pidfile import AlreadyRunning, PidFile, running
 
@@ -123,3 +125,28 @@ def test_the_pid_file_is_one_process_s(tmp_path: Path) -> None:
             PidFile(file)
         assert refusal.value.pid == os.getpid()
     assert not file.exists()
+
+
+def test_a_name_that_stays_is_told_in_the_systems_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "socket")
+
+    listener = listen(at(tmp_path / "socket"))
+    monkeypatch.setattr("authd.server.listener.remove", refuse)
+    listener.close()
+    assert [record.getMessage().rpartition("it: ")[2] for record in caplog.records] == ["Permission denied"]
+
+
+def test_a_directory_is_looked_at_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    access = os.access
+
+    def noted(path: Any, *words: Any, **options: Any) -> bool:
+        looked.append(path)
+        return access(path, *words, **options)
+
+    monkeypatch.setattr(os, "access", noted)
+    check_writable(tmp_path)
+    assert looked == ["."]

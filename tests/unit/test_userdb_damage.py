@@ -289,3 +289,28 @@ def test_hashes_are_libgdbms(tmp_path: Path) -> None:
     assert files_of(tmp_path / "x") == [tmp_path / "x"]
     with pytest.raises(SourceError):
         list(lines_of(tmp_path / "x"))
+
+
+def test_check_tells_what_makeuserdb_did_not_make(tmp_path: Path) -> None:
+    source = make(tmp_path, USERS[:3])
+    module = module_in(tmp_path)
+    assert list(module.check()) == []
+    source.write_bytes(source.read_bytes() + b"a@b\tuid=1|home=/h\nc@d\tgid=1\n1000=\ta@b\ne@f\tuid=1,gid=1,home=/h\n")
+    stamp = data_file(source).stat().st_mtime_ns + 10**9
+    os.utime(source, ns=(stamp, stamp))
+    shadow_file(source).unlink()
+    assert [str(problem) for problem in module.check()] == [
+        f"{shadow_file(source)}: is not there, so that no account has a password; run makeuserdb",
+        f"{source}: was edited since makeuserdb made userdb.dat, and the edit is not in force; run makeuserdb",
+    ]
+    os.utime(source, (0, 0))
+    build(source)
+    [damaged] = module.check()
+    assert str(damaged) == (
+        f"{data_file(source)}: damaged record; run makeuserdb, and if that does not help, see to the fields of its line in userdb"
+    )
+    source.write_bytes(source.read_bytes().replace(b"uid=1,gid=1,home=/h", b"uid=1|gid=1|home=/h"))
+    build(source)
+    [incomplete] = module.check()
+    assert "userdb.dat: a@b and 1 more: no account without uid, gid and home; add" in str(incomplete)
+    assert not incomplete.fatal
