@@ -57,7 +57,7 @@ def command(name: str) -> Callable[[Main], Callable[..., int]]:
             except OSError as error:
                 _discard_output()
                 # Files have names; what has none and takes no more is what the command prints to.
-                place = error.filename or ("standard output" if error.errno in _TAKES_NO_MORE else name)
+                place = error.filename or (f"{name}: standard output" if error.errno in _TAKES_NO_MORE else name)
                 complain(f"{place}: {reason(error)}{_and(process_hint(error))}")
             except Exception as error:
                 # The text of an exception that was not foreseen may quote anything, a password too.

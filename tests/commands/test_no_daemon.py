@@ -190,7 +190,7 @@ class TestStart:
 
 def test_standard_output_is_named() -> None:
     code, _, complaint = run(command("authtest"), "--help", shell='exec "$@" >/dev/full')
-    assert (code, complaint) == (1, "standard output: No space left on device\n")
+    assert (code, complaint) == (1, "authtest: standard output: No space left on device\n")
 
 
 class TestTheUserdb:
