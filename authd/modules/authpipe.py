@@ -6,6 +6,7 @@ the other, and writes the replies to its standard output; see ``docs/modules.md`
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import select
@@ -120,7 +121,9 @@ class AuthPipe(Module):
         try:
             self.find(b"check", b"no-such-user@check.invalid")
         except TemporaryFailure as failure:
-            yield Problem(self._program, failure.detail, "have it answer FAIL to a PRE for somebody it does not know")
+            problem = failure.detail.removeprefix(f"{self._program}: ")
+            mend = _MENDS.get(problem, "have it answer FAIL to a PRE for somebody it does not know")
+            yield Problem(self._program, problem, mend)
 
     def close(self) -> None:
         self._stop("")
@@ -147,6 +150,14 @@ class AuthPipe(Module):
             program.end()
             if why:
                 self._surroundings.notice(f"{self.name}: ended {self._program}, {why}")
+
+
+_MENDS = {
+    os.strerror(errno.ENOEXEC): "begin its first line with #! and the path of an interpreter",
+    os.strerror(errno.ENOENT): "correct the path of the interpreter in its first line, which must not end with CR",
+    os.strerror(errno.EACCES): "put a program's file there, chmod 755, on a file system that is not mounted noexec",
+}
+"""What to do where the program can't be started, although it is there."""
 
 
 def _lookup(service: bytes, user: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.daemon import run_command
 from tests.support.sysconf import write_authdaemonrc
 
@@ -30,6 +32,30 @@ def test_a_program_is_asked_for_an_account_alone(root: Path) -> None:
     program.chmod(0o755)
     assert check(root / "etc") == (0, f"{root}/etc/authdaemonrc: authpipe: ready\n")
     assert log.read_text() == "PRE . check no-such-user@check.invalid\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"echo FAIL\n", "Exec format error; begin its first line with #! and the path of an interpreter"),
+        (
+            b"#!/bin/sh\r\necho FAIL\r\n",
+            "No such file or directory; correct the path of the interpreter in its first line, which must not end with CR",
+        ),
+        (None, "Permission denied; put a program's file there, chmod 755, on a file system that is not mounted noexec"),
+    ],
+    ids=["no interpreter", "CR LF", "a directory"],
+)
+def test_a_program_that_can_not_be_started_is_told(root: Path, content: bytes | None, problem: str) -> None:
+    (root / "run").mkdir(mode=0o755)
+    write_authdaemonrc(root / "etc", root / "run", "authpipe")
+    program = root / "etc/authProg"
+    if content is None:
+        program.mkdir()
+    else:
+        program.write_bytes(content)
+    program.chmod(0o755)
+    assert check(root / "etc") == (1, f"error: {program}: {problem}\n")
 
 
 def test_the_files_of_userdb_stay(root: Path) -> None:
