@@ -19,7 +19,7 @@ from authd.modules.base import DELIVERY_SERVICE, Module, Surroundings, Temporary
 from authd.modules.directory import Directory, Found
 from authd.modules.entries import Attributes, Entries
 from authd.modules.hints import address_hint, settings_hint
-from authd.modules.inquiry import Ask, Find, Inquiry
+from authd.modules.inquiry import Ask, Inquiry
 from authd.numbers import unsigned
 from authd.outcome import Answer, Outcome, Reason, reject
 from authd.passwords import hash_like
@@ -30,9 +30,11 @@ class DirectoryAccount(Account):
     """An account of a directory.
 
     :param dn: name of its entry.
+    :param by_bind: whether the settings that it was found by have the server check its password.
     """
 
     dn: str = field(default="", kw_only=True)
+    by_bind: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,23 @@ class AuthLdap(Module):
             return failure
 
     def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
-        if not self._settings.checks_by_bind:
-            return (yield from super().login(service, user, password))
-        account: DirectoryAccount | None = yield Find(self, service, user)
-        return (yield from self._bind(account, password))
+        account: DirectoryAccount | None = yield from self._find_for(service, user, password)
+        if self._is_by_bind(account):
+            return (yield from self._bind(account, password))
+        if account is None:
+            return (yield from self.nobody(password, user))
+        return (yield from self._compare(account, password))
+
+    def _is_by_bind(self, account: DirectoryAccount | None) -> bool:
+        """Tell whether the server checks the password of an account, or of a user without one, just looked up.
+
+        The lookup reads a file that was edited, so the settings of before it do not tell.
+        """
+        return self._settings.checks_by_bind if account is None else account.by_bind
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
-        by_bind = self._settings.checks_by_bind
-        account: DirectoryAccount | None
-        account = yield from self._find_for(service, user, old)
+        account: DirectoryAccount | None = yield from self._find_for(service, user, old)
+        by_bind = self._is_by_bind(account)
         if by_bind:
             answer = yield from self._bind(account, old)
         elif account is None:
@@ -260,6 +270,7 @@ class AuthLdap(Module):
             crypt=entry.first(s.crypt),
             clear=entry.first(s.clear),
             dn=entry.dn,
+            by_bind=s.checks_by_bind,
         )
 
     def _ids(self, entry: Attributes) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from tests.support.daemon import Authd, run_command
 from tests.support.network import Network
 from tests.support.processes import wait_until
 from tests.support.slapd import ADMIN, ADMIN_PASSWORD, BASE, Entry, Slapd
-from tests.support.sysconf import changed, ldaprc, write_authdaemonrc
-from tests.support.wire import exchange, login, pre
+from tests.support.sysconf import changed, edit, ldaprc, write_authdaemonrc
+from tests.support.wire import exchange, login, passwd, pre
 
 pytest.importorskip("ldap")
 
@@ -209,6 +209,22 @@ def test_no_account_comes_unencrypted_from_a_server_that_another_refers_to(
             code, said, _ = run_command("authd", "check", "--sysconfdir", str(site.etc))
             assert code == 1
             assert "which is not followed without TLS; name a part of the tree in LDAP_BASEDN" in said
+
+
+def test_the_first_request_after_an_edit_goes_by_it(site: Authd, root: Path) -> None:
+    """Its lookup reads the edited file, and what checks the password is what that says."""
+    with _server(root / "server") as server:
+        _start(site, server.uri, {})
+        by_hash = login(USER, "secret"), passwd("imap", USER, "secret", "secret")
+        by_bind = (
+            login("plain@example.org", "bind secret"),
+            passwd("imap", "plain@example.org", "bind secret", "bind secret"),
+        )
+        for number in range(2):
+            edit(site.etc / "authldaprc", changed(ldaprc(server.uri), **BIND))
+            assert exchange(site.socket, by_bind[number]) not in (b"", b"FAIL\n")
+            edit(site.etc / "authldaprc", ldaprc(server.uri))
+            assert exchange(site.socket, by_hash[number]) not in (b"", b"FAIL\n")
 
 
 def test_the_next_server_is_asked_and_stays(site: Authd, root: Path) -> None:
