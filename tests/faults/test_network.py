@@ -23,7 +23,7 @@ from authd.modules.registry import make_modules
 from tests.conftest import REQUIRED, opened, require
 from tests.support.accounts import INSERT, fill, fill_postgres, row
 from tests.support.mariadb import MariaDB
-from tests.support.network import Mangle, Network, as_it_is, doubled, doubled_late
+from tests.support.network import Mangle, Network, Repeating, as_it_is, doubled, doubled_late
 from tests.support.postgres import Postgres
 from tests.support.slapd import Slapd
 from tests.support.stub import surroundings
@@ -229,6 +229,14 @@ def test_every_answer_twice(site: Site, mangle: Mangle) -> None:
     assert right == 2 * site.rounds * USERS
     site.network.mangle = as_it_is
     assert _alone(site, order) == USERS
+
+
+def test_an_answer_comes_again_in_front_of_the_next(site: Site) -> None:
+    """A library may take the one for the answer, and throw the other away."""
+    site.network.mangle = Repeating(b"/var/mailbox/")
+    assert _alone(site, list(range(USERS))) == USERS
+    site.network.mangle = as_it_is
+    assert _alone(site, list(range(USERS))) == USERS
 
 
 @pytest.mark.parametrize("mangle", [doubled, doubled_late])

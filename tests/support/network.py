@@ -29,6 +29,24 @@ def doubled_late(answer: bytes) -> tuple[bytes, bytes]:
     return answer, answer
 
 
+class Repeating:
+    """Passes on the last answer once more in front of every second one.
+
+    :param part: what the answers have in it that are meant.
+    """
+
+    def __init__(self, part: bytes) -> None:
+        self._part = part
+        self._last = b""
+
+    def __call__(self, answer: bytes) -> tuple[bytes, bytes]:
+        if self._part not in answer:
+            return answer, b""
+        # A new connection, which the repeated answer leads to, begins with nothing of another's.
+        before, self._last = self._last, b"" if self._last else answer
+        return before + answer, b""
+
+
 class Network(Service):
     """Passes connections to 127.0.0.1:`port` on to a server, and changes the answers to some questions.
 
