@@ -149,7 +149,8 @@ class Database:
         if self._proof is not None and not statement.marked:
             self._execute(connection, self._proof, {}, _all_rows)
             # libpq throws an answer away that comes while it waits for none, such as the right one behind another's.
-            self._reject_unread(connection)
+            if self._has_unread(connection):
+                raise StrayAnswer("an answer came that no statement asked for")
 
     def _execute(self, connection: Any, statement: Prepared, values: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         text, mark = statement.text, ""
