@@ -13,7 +13,7 @@ from authd.cli.access import Patient, chroot_hint, obstacles
 from authd.cli.common import FAILED, OK, complain, configuration
 from authd.config import authdaemonrc
 from authd.config.authdaemonrc import DaemonSettings
-from authd.config.listening import ListenerSettings
+from authd.config.listening import ListenerSettings, is_same, resolved
 
 PROBE_SECONDS = 5.0
 
@@ -42,7 +42,7 @@ class Choice:
             one
             for one in settings.listeners
             if self.protocol in (None, one.protocol)
-            and (self.socket is None or any(_same(path, one.path) for path in paths))
+            and (self.socket is None or any(is_same(path, one.path) for path in paths))
         ]
         if not chosen:
             there = " ".join(f"{one.protocol}:{one.path}" for one in settings.listeners)
@@ -92,16 +92,6 @@ def doctor(directory: str | None, user: str | None, chroot: str | None, choice: 
     return OK if reachable and not ill else FAILED
 
 
-def _same(path: Path, other: Path) -> bool:
-    """Tell whether two paths are of one socket; by their directories, since the socket may be missing."""
-    path = path.absolute()
-    return path == other or _resolved(path) == _resolved(other)
-
-
-def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path.parent)) / path.name
-
-
 def _patient(user: str | None, chroot: str | None) -> Patient:
     try:
         account = pwd.getpwuid(os.geteuid()) if user is None else pwd.getpwnam(user)
@@ -119,7 +109,7 @@ def _patient(user: str | None, chroot: str | None) -> Patient:
 
 def _examine(listener: ListenerSettings, patient: Patient, settings: DaemonSettings) -> tuple[str, str]:
     """Return what keeps `patient` from a listener and the mend; no problem where nothing does, no mend where none is due."""
-    inside = _resolved(listener.path)
+    inside = resolved(listener.path)
     if patient.chroot is not None:
         if not inside.is_relative_to(patient.chroot):
             return f"outside {patient.chroot}, so {patient.name} there can't reach it", ""

@@ -152,9 +152,7 @@ def _lost(content: str, script: Script, file: Path, known: frozenset[str]) -> It
         if name not in known or name in READ_BY_DAEMON:
             continue
         if assignment.value is None:
-            yield Problem(
-                file, "has a value that only a shell could tell", "write the value itself", assignment.line, name
-            )
+            yield _untold(name, assignment.line, file)
         elif assignment.lost:
             yield _without_effect(name, "a blank before or within its value makes it", assignment.line, file)
     yield from _in_commands(lines, script, file, known)
@@ -181,20 +179,22 @@ def _in_commands(lines: list[str], script: Script, file: Path, known: frozenset[
         match = None if line.lstrip().startswith("#") else _ASSIGNING_EXPANSION.search(line)
         if match is not None and match[1] in known and number not in told:
             told.add(number)
-            yield Problem(file, "has a value that only a shell could tell", "write the value itself", number, match[1])
+            yield _untold(match[1], number, file)
     for number in dict.fromkeys(script.commands):
         line = lines[number - 1].partition("#")[0]
         words = re.findall(r"\w+", line, re.ASCII)
         name = next((word for word in words if word in known and word not in READ_BY_DAEMON), "")
         if number in told or _BLANK_BEFORE_EQUALS.match(line):
             continue
-        if name and words[0] == "unset":
-            yield Problem(file, "has a value that only a shell could tell", "write the value itself", number, name)
-        elif name:
+        if name:
             yield _without_effect(name, "what is around it makes it", number, file)
         elif words and words[0].startswith("disable"):
             what = "without effect; it seems to belong to DEFAULTOPTIONS"
             yield Problem(file, what, "write all options in one pair of quotes on one line", number, words[0], False)
+
+
+def _untold(name: str, line: int, file: Path) -> Problem:
+    return Problem(file, "has a value that only a shell could tell", "write the value itself", line, name)
 
 
 def _without_effect(name: str, reason: str, line: int, file: Path) -> Problem:

@@ -18,7 +18,7 @@ from authd.config.nearest import suggestion
 from authd.config.owners import owner_of
 from authd.config.problem import ConfigError, Problem
 from authd.config.rcfile import read_bytes
-from authd.config.setting import Setting, number_between, one_of, text, words
+from authd.config.setting import OPTION_NAME, Setting, number_between, one_of, text, words
 from authd.config.shell import read_script
 from authd.numbers import atoi
 
@@ -451,20 +451,17 @@ def _odd(setting: Setting, given: Given, value: Any, file: Path) -> Iterator[Pro
         if "\n" in given.value:
             mend = "write all options on one line"
             yield Problem(file, "cut at the end of the line", mend, given.line, setting.name, fatal=False)
-        for what, mend in _without_effect(given.value.partition("\n")[0]):
+        for what, mend in _odd_options(given.value.partition("\n")[0]):
             yield Problem(file, what, mend, given.line, setting.name, fatal=False)
 
 
-def _without_effect(options: str) -> Iterator[tuple[str, str]]:
+def _odd_options(options: str) -> Iterator[tuple[str, str]]:
     """Yield which of `options` have another effect than they seem to have, and the mend; clients of Courier take them so, too."""
     for option in filter(None, options.split(",")):
         name, _, value = option.partition("=")
-        if not _OPTION.fullmatch(name) or ";" in value:
+        if not OPTION_NAME.fullmatch(name) or ";" in value:
             yield f'"{shown(option)}" is no option', "write name=value pairs with commas between them, and no blanks"
         elif name.lower().startswith("disable") and not name.startswith("disable"):
             yield f"{name} is no option", "write its name in small letters"
         elif name.startswith("disable") and not value.strip().isdecimal():
             yield f'"{shown(option)}" keeps nobody out', f"write {name}=1"
-
-
-_OPTION = re.compile(r"[A-Za-z0-9_.-]+")

@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from authd.config.problem import ConfigError, Problem
-from authd.config.setting import Setting, leading_number, text
+from authd.config.setting import OPTION_NAME, Setting, leading_number, text
 from authd.config.values import Values, values_of
 
 DEREFERENCING = ("never", "searching", "finding", "always")
-
-
-_OPTION = re.compile(r"[A-Za-z0-9_.-]+")
-"""The form of an option's name."""
 
 
 def _flag(value: str) -> bool:
@@ -66,7 +62,7 @@ def _balanced(value: str) -> str:
 
 def _options(value: str) -> tuple[tuple[str, str], ...]:
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-    if not all(attribute.strip() and _OPTION.fullmatch(option.strip()) for attribute, _, option in pairs):
+    if not all(attribute.strip() and OPTION_NAME.fullmatch(option.strip()) for attribute, _, option in pairs):
         # An option of another name, such as one with a remark behind it, keeps nobody out.
         raise ValueError("expected attribute=option pairs, separated by commas")
     return tuple((attribute.strip(), option.strip()) for attribute, _, option in pairs)

@@ -78,17 +78,17 @@ def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[Lis
     :raises ValueError: if a path is not the only one, or belongs to something else of the daemon's.
     """
     added = tuple(_with_path(listener, socket) for listener in added)
-    paths = [_place(listener.path) for listener in added]
+    paths = [resolved(listener.path) for listener in added]
     for listener, path in zip(added, paths, strict=True):
         if paths.count(path) > 1:
             raise ValueError(f"expected each path once, and {listener.path} is there twice")
     first = next((listener for listener in added if listener.path == socket), default_listener(socket))
     if first.protocol != "authdaemond":
         raise ValueError(f"expected authdaemond at {socket}, which is Courier's socket")
-    if _place(socket.with_name("pid")) in paths:
+    if resolved(socket.with_name("pid")) in paths:
         raise ValueError(f"expected another path than {socket.with_name('pid')}, which is the pid file's")
     control = socket.with_name("control")
-    if any(_same(listener.path, control) and listener.protocol != "control" for listener in added):
+    if any(is_same(listener.path, control) and listener.protocol != "control" for listener in added):
         raise ValueError(f"expected control at {control}, which is the control socket's path")
     return (first, *(listener for listener in added if listener.path != socket))
 
@@ -96,16 +96,17 @@ def with_default(added: tuple[ListenerSettings, ...], socket: Path) -> tuple[Lis
 def _with_path(listener: ListenerSettings, socket: Path) -> ListenerSettings:
     """Return a listener with its whole path, and with that of Courier's socket where it is this socket in other words."""
     whole = listener.below(socket.parent)
-    return replace(whole, path=socket) if _same(whole.path, socket) else whole
+    return replace(whole, path=socket) if is_same(whole.path, socket) else whole
 
 
-def _place(path: Path) -> tuple[str, str]:
-    """Return the directory of a socket, whatever links and dots lead to it, and its name there."""
-    return os.path.realpath(path.parent), path.name
+def resolved(path: Path) -> Path:
+    """Return the path of a socket without the links and dots that lead to its directory; the socket may be missing."""
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _same(path: Path, other: Path) -> bool:
-    return path.name == other.name and _place(path) == _place(other)
+def is_same(path: Path, other: Path) -> bool:
+    """Tell whether two paths are of one socket."""
+    return path.name == other.name and resolved(path) == resolved(other)
 
 
 def _listener(word: str) -> ListenerSettings:

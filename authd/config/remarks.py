@@ -72,7 +72,8 @@ def _leftover(setting: Setting, value: str) -> str:
         return ""
     if setting.parse is leading_number:
         # Without a number, the value is an error.
-        return re.sub(r"^\s*\d+\s*", "", value) if re.match(r"\s*\d", value) else ""
+        number = re.match(r"\s*\d+\s*", value)
+        return value[number.end() :] if number is not None else ""
     if setting.name.endswith(_SQL_SUFFIXES):
         return _leftover_in_sql(value)
     match = re.search(r"\s*[\s(（#].*$|[^\x00-\x7f].*$", value)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+OPTION_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""The form of the name of an account's option."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

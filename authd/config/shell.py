@@ -17,11 +17,11 @@ _SPECIAL = re.compile(r"[0-9@*#?$!-]")
 _DECLARING = ("export", "readonly")
 _COMPOUND = (
     *("if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac", "{", "}", "!"),
-    *("eval", ".", "unset", "command", "local"),
+    *("unset", "command", "local"),
 )
 """Words after which it can't be told without a shell whether and how often an assignment is made."""
-_SPECIAL_COMMANDS = (":", "break", "continue", "exec", "exit", "return", "set", "shift", "times", "trap")
-"""POSIX's special built-ins, before which an assignment stays; see `_DECLARING` and `_COMPOUND` for the others."""
+_SPECIAL_COMMANDS = (":", "break", "continue", "set", "shift", "times", "trap")
+"""POSIX's special built-ins, before which an assignment stays, but for those of `_DECLARING`, `_COMPOUND` and below."""
 _SETTING_ANYTHING = ("eval", ".", "read", "getopts", "return", "exit", "exec")
 """Commands after which only a shell could tell what is set, and whether it reads on."""
 _OF_A_SHELL = frozenset(

@@ -110,34 +110,20 @@ class AuthLdap(Module):
         except TemporaryFailure as failure:
             return failure
 
-    def login(self, service: bytes, user: bytes, password: bytes, remote_ip: bytes = b"") -> Inquiry[Answer]:
-        account: DirectoryAccount | None = yield from self._find_for(service, user, password)
-        if self._is_by_bind(account):
+    def _verify(self, account: DirectoryAccount | None, user: bytes, password: bytes) -> Inquiry[Answer]:
+        # The lookup reads a file that was edited, so the account has what its settings say.
+        by_bind = self._settings.checks_by_bind if account is None else account.by_bind
+        if by_bind:
             return (yield from self._bind(account, password))
-        if account is None:
-            return (yield from self.nobody(password, user))
-        return (yield from self._compare(account, password))
-
-    def _is_by_bind(self, account: DirectoryAccount | None) -> bool:
-        """Tell whether the server checks the password of an account, or of a user without one, just looked up.
-
-        The lookup reads a file that was edited, so the settings of before it do not tell.
-        """
-        return self._settings.checks_by_bind if account is None else account.by_bind
+        return (yield from super()._verify(account, user, password))
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
         account: DirectoryAccount | None = yield from self._find_for(service, user, old)
-        by_bind = self._is_by_bind(account)
-        if by_bind:
-            answer = yield from self._bind(account, old)
-        elif account is None:
-            return (yield from self.nobody(old, user))
-        else:
-            answer = yield from self._compare(account, old)
+        answer = yield from self._verify(account, user, old)
         if answer.outcome is not Outcome.OK or account is None:
             return answer
         values = self._new_values(account, new)
-        if by_bind:
+        if account.by_bind:
             return replace(self._directory.change(account.dn, old, new, values), account=account)
         if not values:
             return reject(Reason.NOT_CHANGED, account, "the entry has neither password attribute")

@@ -206,9 +206,7 @@ class Module(ABC):
         :param remote_ip: address of the mail client, for a back end that has an opinion on it; empty where it was not told.
         """
         account = yield from self._find_for(service, user, password)
-        if account is None:
-            return (yield from self.nobody(password, user))
-        return (yield from self._compare(account, password))
+        return (yield from self._verify(account, user, password))
 
     def cram(self, service: bytes, user: bytes, digest: str, challenge: bytes, response: bytes) -> Inquiry[Answer]:
         """Answer an ``AUTH`` of type ``cram-…``."""
@@ -221,11 +219,9 @@ class Module(ABC):
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
         """Answer a ``PASSWD``: check the old password, then store the new one."""
-        account = yield from self._find_for(service, user, old)
-        if account is None:
-            return (yield from self.nobody(old, user))
-        answer = yield from self._compare(account, old)
-        if answer.outcome is not Outcome.OK:
+        account: Account | None = yield from self._find_for(service, user, old)
+        answer = yield from self._verify(account, user, old)
+        if answer.outcome is not Outcome.OK or account is None:
             return answer
         if not self.set_password(service, user, new, hash_like(new, account.crypt)):
             return reject(Reason.NOT_CHANGED, account, "no row was updated")
@@ -257,6 +253,12 @@ class Module(ABC):
         if not self._decoys.is_sampled:
             self._take_sample()
         return account
+
+    def _verify(self, account: Any, user: bytes, password: bytes) -> Inquiry[Answer]:
+        """Check `password` for the account that `_find_for` returned; a module that has another check it overrides this."""
+        if account is None:
+            return (yield from self.nobody(password, user))
+        return (yield from self._compare(account, password))
 
     def _take_sample(self) -> None:
         now = time.monotonic()

@@ -21,7 +21,7 @@ from pymysql.err import MySQLError, OperationalError
 
 from authd.config.rcfile import without_waiting
 from authd.config.sqlrc import SqlSettings
-from authd.modules.reach import fifo_in
+from authd.modules.reach import fifo_at
 
 KEY, CERTIFICATE = "MYSQL_SSL_KEY", "MYSQL_SSL_CERT"
 AUTHORITY, AUTHORITIES, CIPHER = "MYSQL_SSL_CACERT", "MYSQL_SSL_CAPATH", "MYSQL_SSL_CIPHER"
@@ -98,8 +98,8 @@ def _look_at(setting: str, path: str) -> None:
     try:
         if setting == AUTHORITIES:
             os.scandir(path).close()
-            if problem := fifo_in([(setting, path)]):
-                raise TlsSettingError(setting, problem.partition(": ")[2])
+            if problem := fifo_at(path):
+                raise TlsSettingError(setting, problem)
         else:
             with open(path, "rb", opener=without_waiting) as opened:
                 if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):

@@ -62,7 +62,7 @@ def find_file(name: str) -> Path | None:
 
     pam_start(3) makes the name lower case.
     """
-    return next((file for file in (directory / name.lower() for directory in DIRECTORIES) if file.is_file()), None)
+    return _first(name.lower())
 
 
 def read_stack(file: Path, kind: bytes = b"auth") -> Stack:
@@ -128,10 +128,12 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _included(name: bytes) -> Path | None:
-    path = Path(os.fsdecode(name))
-    if path.is_absolute():
-        return path if path.is_file() else None
-    return next((file for file in (directory / path for directory in DIRECTORIES) if name and file.is_file()), None)
+    # An absolute path takes the place of the directory before it.
+    return _first(os.fsdecode(name))
+
+
+def _first(name: str) -> Path | None:
+    return next((file for file in (directory / name for directory in DIRECTORIES) if file.is_file()), None)
 
 
 def _shown(word: bytes) -> str:

@@ -26,11 +26,10 @@ _OLDER = {
 }
 """Parameters, and the settings that have them in files of older builds."""
 
-_FILES = ("passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
-"""Parameters that name files or a directory of them, each of which a variable can name too."""
-
 _URI = re.compile("postgres(ql)?://")
 _CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
+_FILES = ("passfile", *_CERTIFICATES)
+"""Parameters that name files or a directory of them, each of which a variable can name too."""
 _SHORTEST_TIMEOUT = 2
 """Seconds that libpq waits at least."""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from authd.modules.proving import (
-    NO_ROWS,
     Finding,
     Kind,
     Prover,
@@ -20,7 +19,7 @@ from authd.modules.proving import (
     by_table,
     only_changes,
     only_reads,
-    too_few_columns,
+    require_columns,
     untried,
 )
 from authd.modules.statements import Prepared
@@ -89,8 +88,7 @@ class MysqlProver(Prover):
                 if _INTO.search(query):
                     raise untried() from None
                 return
-            if number < columns:
-                raise Refused(too_few_columns(number, columns))
+            require_columns(number, columns)
             return
 
     def _prepares_read_only(self, statement: Prepared, values: Mapping[str, Any]) -> bool:
@@ -193,11 +191,7 @@ class PostgresqlProver(Prover):
 
     def _prove_query(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
         self._prove(statement, values, only_reads(statement))
-        described = self._parse(statement)
-        if not described.nfields:
-            raise Refused(Finding(Kind.WRONG, NO_ROWS))
-        if described.nfields < columns:
-            raise Refused(too_few_columns(described.nfields, columns))
+        require_columns(self._parse(statement).nfields, columns)
 
     def _prove_change(self, statement: Prepared, values: Mapping[str, Any], several: Prepared | None) -> None:
         if self._says("SELECT pg_is_in_recovery()") == b"t":
@@ -323,10 +317,7 @@ class SqliteProver(Prover):
     def _run(self, statement: Prepared, values: Mapping[str, Any], columns: int) -> None:
         """Run a query, which SQLite keeps from all writes, and count its columns."""
         cursor = self._execute(statement.text, statement.arguments(values))
-        if cursor.description is None:
-            raise Refused(Finding(Kind.WRONG, NO_ROWS))
-        if len(cursor.description) < columns:
-            raise Refused(too_few_columns(len(cursor.description), columns))
+        require_columns(len(cursor.description or ()), columns)
         cursor.fetchall()
         cursor.close()
 

@@ -187,9 +187,12 @@ def only_changes(statement: Prepared) -> bool:
     return bool(_CHANGES.match(statement.text))
 
 
-def too_few_columns(number: int, wanted: int) -> Finding:
-    """Return the finding for a query with `number` columns."""
-    return Finding(Kind.WRONG, f"{number} columns, at least {wanted} are needed")
+def require_columns(number: int, wanted: int) -> None:
+    """Raise `Refused` if a statement with `number` columns, 0 for one without rows, has too few."""
+    if not number:
+        raise Refused(Finding(Kind.WRONG, NO_ROWS))
+    if number < wanted:
+        raise Refused(Finding(Kind.WRONG, f"{number} columns, at least {wanted} are needed"))
 
 
 def untried() -> Refused:

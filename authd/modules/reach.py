@@ -33,12 +33,16 @@ def fifo_in(files: Iterable[tuple[str, str]]) -> str:
 
     :param files: the name of each one's setting, and its path.
     """
-    for name, path in files:
-        with suppress(OSError):
-            mode = Path(path).stat().st_mode
-            found = path if stat.S_ISFIFO(mode) else _fifo_below(path) if stat.S_ISDIR(mode) else ""
-            if found:
-                return f"{name}: {found}: a FIFO, where a file is wanted"
+    return next((f"{name}: {problem}" for name, path in files if (problem := fifo_at(path))), "")
+
+
+def fifo_at(path: str) -> str:
+    """Return what is wrong with a path that leads to a FIFO or a directory with one in it; empty if it does not."""
+    with suppress(OSError):
+        mode = Path(path).stat().st_mode
+        found = path if stat.S_ISFIFO(mode) else _fifo_below(path) if stat.S_ISDIR(mode) else ""
+        if found:
+            return f"{found}: a FIFO, where a file is wanted"
     return ""
 
 

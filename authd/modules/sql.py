@@ -305,8 +305,7 @@ class SqlModule(Module):
             yield sqlcheck.unreachable(f"looking up an account failed: {server_message(error)}", settings)
             return
         try:
-            several = self._statements.chpass_of_several
-            yield from sqlcheck.problems(self._trials(), prover, settings, several)
+            yield from sqlcheck.problems(self._trials(), prover, settings, self._statements.chpass_of_several())
         finally:
             prover.close()
 

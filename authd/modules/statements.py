@@ -158,12 +158,12 @@ class Statements:
         self.chpass = self._prepared(
             self._clause("CHPASS", settings.chpass_clause, CHPASS_VARIABLES) or self._default_chpass()
         )
-        self.chpass_of_several = (
-            None
-            if settings.chpass_clause
-            else self._prepared(self._default_chpass(", (SELECT 1 AS authd_one) AS authd_other"))
-        )
-        """The default change of a password, as one of several tables: for ``authd check`` alone, and not beside a clause."""
+
+    def chpass_of_several(self) -> Prepared | None:
+        """Return the default change of a password as one of several tables, for ``authd check``; ``None`` beside a clause."""
+        if self._settings.chpass_clause:
+            return None
+        return self._prepared(self._default_chpass(", (SELECT 1 AS authd_one) AS authd_other"))
 
     def _prepared(self, parts: Statement | None) -> Prepared | None:
         return prepare(parts, self._syntax) if parts else None
