@@ -20,8 +20,8 @@ _DAEMON_SYNTAX = (
     "Courier ignores the names that begin with `AUTHD_`."
 )
 _MODULE_SYNTAX = (
-    "`NAME`, blanks, value; a backslash at the end continues on the next line; `#` begins a comment line; the first of two "
-    "equal names counts. Remarks behind a value would be part of it. An edit is picked up at the next request."
+    "`NAME`, blanks, value; a backslash at the end of a value continues it on the next line; `#` begins a comment line; "
+    "the first of two equal names counts. Remarks behind a value would be part of it. An edit is picked up at the next request."
 )
 _PAGES: tuple[tuple[str, str, Iterable[Setting]], ...] = (
     ("authdaemonrc", _DAEMON_SYNTAX, authdaemonrc.SETTINGS),

@@ -1,7 +1,7 @@
 """The syntax that the module files share: authmysqlrc and its sisters.
 
-``NAME<blanks>value``, one a line; a backslash at the end continues on the next line; ``#`` begins a comment line; the
-first of two equal names counts.
+``NAME<blanks>value``, one a line; a backslash at the end of a value continues on the next line, one at the end of a name is
+part of it; ``#`` begins a comment line; the first of two equal names counts.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def parse(content: str) -> list[Line]:
         if not pending:
             first_number = number
         joined = f"{pending} {text}" if pending else text
-        if joined.endswith("\\"):
+        if joined.endswith("\\") and _end_of_name(joined) < len(joined):
             # Courier keeps the blanks before the backslash, and puts one where the line ended.
-            pending = joined[:-1] or " "
+            pending = joined[:-1]
             continue
         pending = ""
         _append(lines, joined, first_number)
@@ -84,6 +84,10 @@ def parse(content: str) -> list[Line]:
 
 def _append(lines: list[Line], joined: str, number: int) -> None:
     joined = joined.strip(BLANKS)
-    end = next((position for position, character in enumerate(joined) if character in BLANKS), len(joined))
-    if end:
+    if joined:
+        end = _end_of_name(joined)
         lines.append(Line(joined[:end], joined[end:].strip(BLANKS), number))
+
+
+def _end_of_name(joined: str) -> int:
+    return next((position for position, character in enumerate(joined) if character in BLANKS), len(joined))

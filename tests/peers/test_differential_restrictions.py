@@ -88,6 +88,8 @@ SAME = (
     ),
     *(f"{WHERE} \\\n{ACTIVE}", f"{WHERE} \\ \n  {ACTIVE}", f"{WHERE} quota= \\\n'1'", f"{WHERE} {ACTIVE}\n{WHERE} 1=1"),
     *(f"{WHERE} {ACTIVE} \\\n# AND 0", f"{WHERE} \\\n# x\n{ACTIVE}", f"{WHERE} {ACTIVE}\n  OR 1=1", f"# {WHERE} 0", ""),
+    *(f"x=1\\\n{WHERE} {ACTIVE}", f"SQLITE_NAME_FIELD\\\n {WHERE} {ACTIVE}", f"x\\ \r\n{WHERE} {ACTIVE}"),
+    *(f"\\\n{WHERE} {ACTIVE}", f" \\\n{WHERE} {ACTIVE}", f"#\\\n{WHERE} {ACTIVE}"),
     *(f"{WHERE} {ACTIVE};", f'{WHERE} "{ACTIVE}"', f"{WHERE} ={ACTIVE}", f"{WHERE} 1=1\n{WHERE} {ACTIVE}"),
 )
 
@@ -107,6 +109,9 @@ LOST = (
         f"{WHERE}\n\t{ACTIVE}",
         f"{WHERE}\n# remark\n  {ACTIVE}",
         f"{WHERE} \\",
+        f"{WHERE}\\\n{ACTIVE}",
+        f"{WHERE}\\\n {ACTIVE}",
+        f"{ACTIVE}\\\n {WHERE}",
     ),
     *(
         f"{WHERE}\u00a0{ACTIVE}",
