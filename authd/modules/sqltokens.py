@@ -178,5 +178,5 @@ SQLITE_LEXICON = Lexicon(
     line_comment=re.compile("--"),
     comments_may_be_open=True,
     names_may_be_strings=True,
-    parameter_marks="?:@$",
+    parameter_marks="?:@$#",
 )

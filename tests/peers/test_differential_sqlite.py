@@ -210,7 +210,8 @@ class TestDeliberateDifferences:
     """Each of these is explained in docs/compatibility.md."""
 
     @pytest.mark.parametrize(
-        "condition", ["X'$(domain)' = 1", "[$(domain)] = 1", "? IS NULL", ":x IS NULL", "@x IS NULL", "$x = 1"]
+        "condition",
+        ["X'$(domain)' = 1", "[$(domain)] = 1", "? IS NULL", ":x IS NULL", "@x IS NULL", "$x = 1", "#x = 1"],
     )
     def test_what_can_not_be_bound_is_refused(self, pair: Pair, rc: str, condition: str) -> None:
         before = exchange(pair.authd.socket, pre("user@example.org"))
@@ -220,7 +221,7 @@ class TestDeliberateDifferences:
         assert exchange(pair.authd.socket, pre("user@example.org")) == before
         assert "SQLITE_SELECT_CLAUSE: " in pair.authd.logged()[logged:]
 
-    @pytest.mark.parametrize("condition", ["?1 <> 'x'", ":user <> 'x'"])
+    @pytest.mark.parametrize("condition", ["?1 <> 'x'", ":user <> 'x'", "#user <> 'x'"])
     def test_no_value_of_ours_becomes_a_setting_s_parameter(self, pair: Pair, rc: str, condition: str) -> None:
         before = exchange(pair.authd.socket, pre("user@example.org"))
         logged = len(pair.authd.logged())
