@@ -166,7 +166,7 @@ def _parts_of(words: Sequence[Token], place: int, end: int, known: frozenset[str
         refuse_digits(literal)
         if any("$(" in piece for piece in VARIABLE.split(literal.text)[::2]):
             raise ClauseError("a $( has no ); close it")
-    before, after = _around(words, place, end)
+    before, after = _around(words, place, end, known)
     if syntax.binds_literals:
         parts = _bound_literal(literals[0], known, before, after)
     else:
@@ -175,10 +175,13 @@ def _parts_of(words: Sequence[Token], place: int, end: int, known: frozenset[str
     return [*_blank_between(words[place - 1 : place]), *parts, *_blank_between(words[end : end + 1])]
 
 
-def _around(words: Sequence[Token], place: int, end: int) -> tuple[list[Token], list[Token]]:
-    """Return the words before and after a literal, without blanks and comments."""
-    before = [word for word in words[:place] if word.kind not in _SILENT]
-    return before, [word for word in words[end:] if word.kind not in _SILENT]
+def _around(words: Sequence[Token], place: int, end: int, known: frozenset[str]) -> tuple[list[Token], list[Token]]:
+    """Return the words before and after a literal, without blanks, comments and variables that stand for nothing."""
+    before, after = (
+        [one for one in some if one.kind not in _SILENT and (one.kind is not Kind.VARIABLE or one.text in known)]
+        for some in (words[:place], words[end:])
+    )
+    return before, after
 
 
 def _blank_between(neighbour: Sequence[Token]) -> list[str]:
@@ -248,7 +251,7 @@ def _refuse_typed(before: Sequence[Token], parts: Statement, syntax: Syntax) -> 
 
 def _ends_a_value(word: Token) -> bool:
     """Tell whether a literal behind `word` is a column's name for the answer."""
-    return word.kind is Kind.NAME or word.text == ")" or word.text[0].isdecimal()
+    return word.kind in (Kind.NAME, Kind.VARIABLE) or word.text == ")" or word.text[0].isdecimal()
 
 
 def _refuse_as_part_of_a_name(words: Sequence[Token], place: int) -> None:
@@ -274,7 +277,7 @@ def _refuse_parameter(word: Token, after: Sequence[Token], syntax: Syntax) -> No
     """Refuse what the engine takes for a parameter of the administrator's own, which has no value."""
     if word.kind is not Kind.SYMBOL or word.text not in syntax.lexicon.parameter_marks:
         return
-    if word.text == "?" or (after and after[0].kind is Kind.WORD):
+    if word.text == "?" or (after and (after[0].kind is Kind.WORD or after[0].text.startswith("$"))):
         raise ClauseError(f"{word.text} stands for a parameter, which has no value here; write a literal")
 
 

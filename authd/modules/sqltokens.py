@@ -71,9 +71,10 @@ class Lexicon:
 
 
 VARIABLE = re.compile(r"\$\(([^)]*)\)")
-_WORD = re.compile(r"[^\W]+(?:\$+\w+)*")
-_BLANKS = re.compile(r"\s+")
-_DOLLAR_QUOTE = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+_WORD = re.compile(r"[\w\x80-\U0010ffff]+(?:\$+[\w\x80-\U0010ffff]+)*", re.ASCII)
+"""Every character beyond ASCII is a letter to the engines, U+00A0 as well."""
+_BLANKS = re.compile(r"\s+", re.ASCII)
+_DOLLAR_QUOTE = re.compile(r"\$(?:[a-zA-Z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$", re.ASCII)
 
 
 def tokens(text: str, lexicon: Lexicon) -> Iterator[Token]:
@@ -154,9 +155,9 @@ MYSQL_LEXICON = Lexicon(
     name_quotes="`",
     escaping=frozenset({"", "n", "_"}),
     # An introducer may have blanks behind it; the others are a part of the literal.
-    prefix=re.compile(r"(?:_[a-z0-9]\w*\s*(?=['\"])|[nxb](?='))", re.IGNORECASE),
-    line_comment=re.compile(r"#|--(?=[\s\x00-\x1f]|$)"),
-    code_comment=re.compile(r"/\*M?!\d*"),
+    prefix=re.compile(r"(?:_[a-z0-9]\w*\s*(?=['\"])|[nxb](?='))", re.IGNORECASE | re.ASCII),
+    line_comment=re.compile(r"#|--(?=[\x00-\x20]|$)"),
+    code_comment=re.compile(r"/\*M?![0-9]*"),
     joins_literals=True,
     typed_literals=frozenset({"date", "time", "timestamp"}),
 )
@@ -164,7 +165,7 @@ POSTGRESQL_LEXICON = Lexicon(
     string_quotes="'",
     name_quotes='"',
     escaping=frozenset({"e"}),
-    prefix=re.compile(r"(?:[enxb](?=')|u&(?=['\"]))", re.IGNORECASE),
+    prefix=re.compile(r"(?:[enxb](?=')|u&(?=['\"]))", re.IGNORECASE | re.ASCII),
     line_comment=re.compile("--"),
     nested_comments=True,
     dollar_quotes=True,
@@ -174,7 +175,7 @@ SQLITE_LEXICON = Lexicon(
     string_quotes="'",
     name_quotes='"`[',
     escaping=frozenset(),
-    prefix=re.compile(r"x(?=')", re.IGNORECASE),
+    prefix=re.compile(r"x(?=')", re.IGNORECASE | re.ASCII),
     line_comment=re.compile("--"),
     comments_may_be_open=True,
     names_may_be_strings=True,

@@ -126,14 +126,21 @@ def test_a_literal_with_variables_is_what_pasting_was_meant_to_be(
     connection.close()
 
 
-@given(st.text(alphabet="ab '\\%-#/*\"`$()domain_lcprt", max_size=40))
+pieces_of_clauses = st.sampled_from(
+    [*"ab1 '\\%-#/*!\"`[]$(),=|\n\u00a0\u00e4", "$(domain)", "$()", "'$(local_part)'", "as ", "N'", "$a$"]
+)
+
+
+@given(st.lists(pieces_of_clauses, max_size=12).map("".join))
 def test_any_clause_is_a_statement_or_refused(clause: str) -> None:
-    for syntax in (MYSQL, SQLITE):
+    for syntax in (MYSQL, SQLITE, POSTGRESQL):
         try:
             statement = substitute(clause, KNOWN, syntax)
         except ClauseError:
             continue
-        assert all(part.name in KNOWN for part in statement if isinstance(part, Parameter))
+        parameters = [part for part in statement if isinstance(part, Parameter)]
+        inner = [piece for part in parameters for piece in part.pieces or [part] if isinstance(piece, Parameter)]
+        assert {part.name for part in inner} <= set(KNOWN)
 
 
 def names_of(clause: str, syntax: Syntax) -> tuple[str, ...]:
@@ -214,8 +221,9 @@ def test_a_parameter_of_postgresql_has_a_type_where_a_literal_has_one() -> None:
         ("1 AS '$(domain)'", SQLITE),
         ("1 'x$(domain)'", SQLITE),
         ("`a` 'x$(domain)'", SQLITE),
-        (":x = 1", SQLITE),
-        ("? = 1", SQLITE),
+        *((f"{mark} = 1", SQLITE) for mark in (":x", "?", "@x", "$x", "#x", "$$", "@$", ":$x", "$::x", ":\u00a0")),
+        ("$(domain) 'x$(domain)'", SQLITE),
+        ("$(domain)'$(domain)'", MYSQL),
     ],
 )
 def test_what_has_no_value_to_bind_is_refused(clause: str, syntax: Syntax) -> None:
@@ -229,4 +237,10 @@ def test_comments_end_where_the_engine_ends_them() -> None:
     assert names_of("1 --'$(domain)", SQLITE) == ()
     assert names_of("1 --$(domain)", POSTGRESQL) == ()
     assert names_of("1 --$(domain)", MYSQL) == ("domain",)
+    assert names_of("1 --\u00a0'$(domain)'", MYSQL) == ("domain",)
     assert names_of("1 # $(domain)", POSTGRESQL) == ("domain",)
+
+
+def test_a_variable_that_stands_for_nothing_is_not_before_a_literal() -> None:
+    assert text("a = $()'$(domain)'") == ("a = ?", ("domain",))
+    assert text("a = $(domian)'$(domain)'", SQLITE) == ("a = ?", ("domain",))
