@@ -140,7 +140,8 @@ def _end_of_literal(words: Sequence[Token], place: int, syntax: Syntax) -> int:
     end = place + 1
     while words[place].kind is Kind.STRING and syntax.lexicon.joins_literals:
         following = next((at for at in range(end, len(words)) if words[at].kind not in _SILENT), len(words))
-        if following == len(words) or words[following].kind is not Kind.STRING:
+        # One with a prefix is no part of the literal before it.
+        if following == len(words) or words[following].kind is not Kind.STRING or words[following].prefix:
             break
         end = following + 1
     return end

@@ -224,6 +224,7 @@ def test_a_parameter_of_postgresql_has_a_type_where_a_literal_has_one() -> None:
         *((f"{mark} = 1", SQLITE) for mark in (":x", "?", "@x", "$x", "#x", "$$", "@$", ":$x", "$::x", ":\u00a0")),
         ("$(domain) 'x$(domain)'", SQLITE),
         ("$(domain)'$(domain)'", MYSQL),
+        *((f"'$(domain)'{prefix}'$(domain)'", MYSQL) for prefix in ("N", "_utf8")),
     ],
 )
 def test_what_has_no_value_to_bind_is_refused(clause: str, syntax: Syntax) -> None:
