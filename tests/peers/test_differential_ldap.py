@@ -259,13 +259,30 @@ class TestDeliberateDifferences:
         assert f"\nADDRESS={shown}".encode() in courier
         assert f"\nADDRESS={user}\n".encode() in authd
 
-    def test_a_numeric_group_is_the_group(self, pair: Pair, rc: str) -> None:
+    @pytest.mark.parametrize(
+        ("uid", "gid", "theirs", "ours"),
+        [
+            ("2525", "2526", b"UID=2525\nGID=2525\n", b"UID=2525\nGID=2526\n"),
+            ("2525", "mail", b"UID=2525\nGID=2525\n", b"UID=2525\nGID=8\n"),
+        ],
+    )
+    def test_a_group_is_the_group_beside_a_numeric_user(
+        self, pair: Pair, rc: str, uid: str, gid: str, theirs: bytes, ours: bytes
+    ) -> None:
         """Courier takes the number of LDAP_GLOB_UID for it."""
-        settings = {"LDAP_UID": None, "LDAP_GID": None, "LDAP_GLOB_UID": "2525", "LDAP_GLOB_GID": "2526"}
+        settings = {"LDAP_UID": None, "LDAP_GID": None, "LDAP_GLOB_UID": uid, "LDAP_GLOB_GID": gid}
         edit(pair.etc / "authldaprc", changed(rc, **settings))
         courier, authd = pair.ask(pre("user@example.org"))
-        assert courier.startswith(b"UID=2525\nGID=2525\n")
-        assert authd.startswith(b"UID=2525\nGID=2526\n")
+        assert courier.startswith(theirs)
+        assert authd.startswith(ours)
+
+    @pytest.mark.parametrize("names", ["options =x", "disableimap=b, options=x"])
+    def test_blanks_around_options_keep_nobody_out(self, pair: Pair, rc: str, names: str) -> None:
+        """Courier asks for an attribute whose name has a blank."""
+        edit(pair.etc / "authldaprc", changed(rc, LDAP_AUXOPTIONS=names))
+        courier, authd = pair.ask(pre("options@example.org"))
+        assert b"\nOPTIONS=" not in courier
+        assert b"\nOPTIONS=x=" in authd
 
     @pytest.mark.parametrize(
         "settings", [{"LDAP_BASEDN": "o=nosuch"}, {"LDAP_PROTOCOL_VERSION": "2"}, {"LDAP_BINDPW": "x"}]
