@@ -113,9 +113,7 @@ class AuthLdap(Module):
     def _verify(self, account: DirectoryAccount | None, user: bytes, password: bytes) -> Inquiry[Answer]:
         # The lookup reads a file that was edited, so the account has what its settings say.
         by_bind = self._settings.checks_by_bind if account is None else account.by_bind
-        if by_bind:
-            return (yield from self._bind(account, password))
-        return (yield from super()._verify(account, user, password))
+        return self._bind(account, password) if by_bind else super()._verify(account, user, password)
 
     def change_password(self, service: bytes, user: bytes, old: bytes, new: bytes) -> Inquiry[Answer]:
         account: DirectoryAccount | None = yield from self._find_for(service, user, old)

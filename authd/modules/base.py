@@ -256,9 +256,7 @@ class Module(ABC):
 
     def _verify(self, account: Any, user: bytes, password: bytes) -> Inquiry[Answer]:
         """Check `password` for the account that `_find_for` returned; a module that has another check it overrides this."""
-        if account is None:
-            return (yield from self.nobody(password, user))
-        return (yield from self._compare(account, password))
+        return self.nobody(password, user) if account is None else self._compare(account, password)
 
     def _take_sample(self) -> None:
         now = time.monotonic()

@@ -41,7 +41,7 @@ def _parse_login(service: bytes, authdata: bytes, ending: bytes) -> Request:
     """
     lines = authdata.rstrip(b"\n").split(b"\n")
     user = lines[0]
-    if sum(map(bool, lines)) < 2:
+    if not any(lines[:-1]):
         return Rejected(service, f"{'NUL in' if ending.strip(bytes(1)) else 'empty'} user name or password", user)
     if len(lines) > 2:
         # The client meant one of these newlines to be part of a name or password; whichever it was, the account
