@@ -255,7 +255,7 @@ class Module(ABC):
         return account
 
     def _verify(self, account: Any, user: bytes, password: bytes) -> Inquiry[Answer]:
-        """Check `password` for the account that `_find_for` returned; a module that has another check it overrides this."""
+        """Check `password` for the account that `_find_for` returned.  A module with a check of its own overrides it."""
         return self.nobody(password, user) if account is None else self._compare(account, password)
 
     def _take_sample(self) -> None:

@@ -41,6 +41,7 @@ def _parse_login(service: bytes, authdata: bytes, ending: bytes) -> Request:
     """
     lines = authdata.rstrip(b"\n").split(b"\n")
     user = lines[0]
+    # The last line is never empty unless it is the only one.
     if not any(lines[:-1]):
         return Rejected(service, f"{'NUL in' if ending.strip(bytes(1)) else 'empty'} user name or password", user)
     if len(lines) > 2:

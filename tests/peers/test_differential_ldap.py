@@ -277,7 +277,7 @@ class TestDeliberateDifferences:
         assert authd.startswith(ours)
 
     @pytest.mark.parametrize("names", ["options =x", "disableimap=b, options=x"])
-    def test_blanks_around_options_keep_nobody_out(self, pair: Pair, rc: str, names: str) -> None:
+    def test_blanks_around_options_are_no_part_of_them(self, pair: Pair, rc: str, names: str) -> None:
         """Courier asks for an attribute whose name has a blank."""
         edit(pair.etc / "authldaprc", changed(rc, LDAP_AUXOPTIONS=names))
         courier, authd = pair.ask(pre("options@example.org"))
